@@ -1,0 +1,3 @@
+//! `tfc`: prunes, factorizes and fine-tunes trained networks and writes them as `.tfc` files.
+
+pub mod device;

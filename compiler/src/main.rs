@@ -1,0 +1,2 @@
+//! The `tfc` binary.
+fn main() {}
