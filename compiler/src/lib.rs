@@ -1,3 +1,4 @@
 //! `tfc`: prunes, factorizes and fine-tunes trained networks and writes them as `.tfc` files.
 
 pub mod device;
+pub mod prune;

@@ -1,0 +1,5 @@
+//! Which weights stay: scores, thresholds, schedules and the masks that come of them.
+
+mod mask;
+
+pub use mask::Masks;
