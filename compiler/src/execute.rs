@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
-use tfc_formats::artifact::ArtifactError;
+use tfc_formats::artifact::{AlignedBytes, ArtifactError};
 use tfc_formats::dataset::Samples;
 use tfc_runtime::{Model, ModelError, RunError, Session, SessionError};
 
@@ -35,54 +35,21 @@ pub enum ExecuteError {
     },
 }
 
-/// Bytes aligned as the runtime needs them.
-#[derive(Clone, Debug)]
-pub struct Aligned {
-    words: Vec<u128>,
-    len: usize,
-}
-
-impl Aligned {
-    /// `len` zeros.
-    pub fn zeros(len: usize) -> Self {
-        Self { words: vec![0; len.div_ceil(16)], len }
-    }
-
-    /// A copy of `bytes`.
-    pub fn copy_of(bytes: &[u8]) -> Self {
-        let mut aligned = Self::zeros(bytes.len());
-        aligned.as_mut().copy_from_slice(bytes);
-        aligned
-    }
-}
-
-impl AsRef<[u8]> for Aligned {
-    fn as_ref(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len]
-    }
-}
-
-impl AsMut<[u8]> for Aligned {
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
-    }
-}
-
 /// Outputs of an artifact for `count` inputs, in order. `input` fills in the preprocessed input
 /// of a sample by its index; samples are spread over the cores.
 pub fn outputs<F>(bytes: &[u8], count: usize, input: F) -> Result<Vec<Vec<f32>>, ExecuteError>
 where
     F: Fn(usize, &mut [f32]) + Sync,
 {
-    let aligned = Aligned::copy_of(bytes);
-    let model = Model::new(aligned.as_ref())?;
+    let aligned = AlignedBytes::from(bytes);
+    let model = Model::new(&aligned)?;
     let elements = model.input_shape().elements().unwrap_or(0) as usize;
     let chunk = count.div_ceil(4 * rayon::current_num_threads()).max(1);
     let chunks: Vec<Result<Vec<Vec<f32>>, ExecuteError>> = (0..count.div_ceil(chunk))
         .into_par_iter()
         .map(|index| {
-            let mut arena = Aligned::zeros(model.arena_len());
-            let mut session = Session::new(&model, arena.as_mut())?;
+            let mut arena = AlignedBytes::zeroed(model.arena_len());
+            let mut session = Session::new(&model, &mut arena)?;
             let mut sample = vec![0.0; elements];
             let samples = index * chunk..count.min((index + 1) * chunk);
             samples
@@ -102,8 +69,8 @@ where
 
 /// Outputs of an artifact for labelled samples, preprocessed as the artifact says.
 pub fn outputs_of(bytes: &[u8], samples: &Samples) -> Result<Vec<Vec<f32>>, ExecuteError> {
-    let aligned = Aligned::copy_of(bytes);
-    let model = Model::new(aligned.as_ref())?;
+    let aligned = AlignedBytes::from(bytes);
+    let model = Model::new(&aligned)?;
     let shape = model.input_shape();
     let expected = shape.elements().unwrap_or(0) as usize;
     let found = samples.shape.elements().unwrap_or(0) as usize;

@@ -148,7 +148,13 @@ impl<'n> Lowering<'n> {
     fn step(&mut self, index: usize, node: &'n Node, output: Slot) {
         let params = match node.op {
             Op::BatchNorm { eps } => self.batch_norm(node, eps),
-            _ => node.params.iter().skip(1).filter(|&&id| self.matters(id)).map(|&id| Param::Tensor(id)).collect(),
+            _ => node
+                .params
+                .iter()
+                .skip(1)
+                .filter(|&&id| self.matters(id))
+                .map(|&id| Param::Tensor(id))
+                .collect(),
         };
         self.lowered.steps.push(LoweredStep {
             name: &node.name,
@@ -168,8 +174,10 @@ impl<'n> Lowering<'n> {
 
     fn batch_norm(&self, node: &Node, eps: f32) -> Vec<Param> {
         let data = |role: usize| &self.network.tensors[node.params[role]].data;
-        let scale: Vec<f32> = data(0).iter().zip(data(3)).map(|(gamma, var)| gamma / (var + eps).sqrt()).collect();
-        let shift = data(1).iter().zip(data(2)).zip(&scale).map(|((beta, mean), s)| beta - mean * s).collect();
+        let scale: Vec<f32> =
+            data(0).iter().zip(data(3)).map(|(gamma, var)| gamma / (var + eps).sqrt()).collect();
+        let shift =
+            data(1).iter().zip(data(2)).zip(&scale).map(|((beta, mean), s)| beta - mean * s).collect();
         vec![Param::Computed(scale), Param::Computed(shift)]
     }
 

@@ -84,10 +84,8 @@ impl<'n> MatrixWriter<'n> {
         let cols = tensor.data.len() / rows;
         let values: Vec<f32> = tensor.data.iter().map(|&v| precision.round(v)).collect();
         let sparse = compress(rows, cols, &values);
-        let mut choices: Vec<(Candidate, Option<Entries>)> = vec![(
-            Candidate { encoding: "dense", bytes: values.len() * precision.bytes() },
-            None,
-        )];
+        let mut choices: Vec<(Candidate, Option<Entries>)> =
+            vec![(Candidate { encoding: "dense", bytes: values.len() * precision.bytes() }, None)];
         for (encoding, width, most) in [
             ("csr-u8", IndexWidth::Delta, usize::MAX),
             ("csr-u16", IndexWidth::Absolute16, 1 << 16),

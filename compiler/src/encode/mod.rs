@@ -3,14 +3,16 @@
 
 mod arena;
 mod csr;
+mod densify;
 mod lower;
 mod matrix;
 
+pub use densify::densify;
 pub use matrix::{Candidate, Precision};
 
 use std::collections::BTreeMap;
 
-use tfc_formats::artifact::{Header, Step, Value, WriteError, Writer, scratch_len};
+use tfc_formats::artifact::{Dtype, Header, Step, Value, WriteError, Writer, scratch_len};
 use tfc_formats::network::{Network, TensorId};
 use tfc_formats::op::Shape;
 
@@ -55,6 +57,7 @@ pub enum EncodeError {
 ///
 /// The same network and precisions give the same bytes.
 pub fn encode(network: &Network, precisions: &Precisions) -> Result<Encoded, EncodeError> {
+    let too_large = || EncodeError::ArenaTooLarge(network.name.clone());
     let graph = lower::lower(network)?;
     let mut writer = Writer::new();
     let mut matrices = matrix::MatrixWriter::new(network, precisions);
@@ -65,11 +68,11 @@ pub fn encode(network: &Network, precisions: &Precisions) -> Result<Encoded, Enc
     for lowered in &graph.steps {
         let matrix = lowered.weight.map(|id| matrices.write(&mut writer, id));
         let params = matrices.params(&mut writer, &lowered.params);
-        scratch = scratch.max(scratch_len(&lowered.op, matrix.map_or(0, |m| m.longest_row)));
+        let longest_row = matrix.map_or(0, |m| m.longest_row);
+        scratch = scratch.max(scratch_len(&lowered.op, longest_row).ok_or_else(too_large)?);
         steps.push((lowered, matrix.map(|m| m.record), params));
     }
 
-    let too_large = || EncodeError::ArenaTooLarge(network.name.clone());
     let placed = arena::place(&graph, scratch).ok_or_else(too_large)?;
     for (lowered, matrix, params) in steps {
         writer.step(&Step {
@@ -80,7 +83,7 @@ pub fn encode(network: &Network, precisions: &Precisions) -> Result<Encoded, Enc
             matrix,
             params,
             activation: lowered.activation,
-        })?;
+        });
     }
     let header = Header {
         name: &network.name,
@@ -107,7 +110,7 @@ impl arena::Placed {
         Value {
             shape: slot.shape,
             halo: graph.storages[slot.storage].halo,
-            dtype: tfc_formats::artifact::Dtype::F32,
+            dtype: Dtype::F32,
             offset: self.offsets[slot.storage],
         }
     }

@@ -65,7 +65,7 @@ fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> 
 
 fn nonzeros(artifact: &Artifact<'_>, matrix: &Matrix) -> u64 {
     let rows = artifact.rows(matrix).into_iter().flatten();
-    rows.map(|row| row.filter(|entry| entry.value != 0.0).count() as u64).sum()
+    rows.map(|row| row.filter(|(_, value)| *value != 0.0).count() as u64).sum()
 }
 
 fn arrays(matrix: &Matrix) -> Vec<Array> {
