@@ -12,7 +12,7 @@ use super::stage::{Stage, zero_share};
 use crate::device::Device;
 use crate::encode::{Precision, encode};
 use crate::execute;
-use crate::train::{Epoch, Progress};
+use crate::train::{EpochStats, Progress};
 
 /// Shares of zeros that are tried one after the other.
 const LEVELS: [f64; 14] =
@@ -30,7 +30,7 @@ pub(super) fn search<D: Device>(
     (dense, drop): (f64, f64),
     work: Option<&Path>,
     progress: &mut dyn FnMut(&Progress),
-) -> Result<(Vec<Epoch>, Vec<String>), CompileError> {
+) -> Result<(Vec<EpochStats>, Vec<String>), CompileError> {
     let validation = &stage.data.ok_or(CompileError::NeedsData)?.validation;
     let epochs = stage.options.training.epochs.div_ceil(EPOCHS_PER_LEVEL);
     let mut history = Vec::new();

@@ -10,7 +10,6 @@ use crate::device::DeviceError;
 use crate::encode::EncodeError;
 use crate::execute::ExecuteError;
 use crate::factorize::FactorizeError;
-use crate::prune::ScoreError;
 use crate::train::TrainError;
 
 /// Why nothing was compiled.
@@ -57,9 +56,6 @@ pub enum CompileError {
     /// Saving or loading a stage.
     #[error(transparent)]
     Stage(#[from] ImportError),
-    /// Scores.
-    #[error(transparent)]
-    Score(#[from] ScoreError),
     /// Factors.
     #[error(transparent)]
     Factorize(#[from] FactorizeError),
@@ -75,4 +71,11 @@ pub enum CompileError {
     /// Device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+}
+
+impl CompileError {
+    /// Whether the work was stopped by request and can be resumed.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(self, CompileError::Train(TrainError::Interrupted { .. }))
+    }
 }

@@ -25,7 +25,6 @@ use tfc_formats::network::Network;
 use crate::device::Device;
 use crate::encode::{Encoded, PRODUCER, Precision, encode};
 use crate::execute::{self, Score};
-use crate::factorize;
 use crate::report::{CompileReport, ErrorPercent, LayerChange, layers};
 use crate::train::Progress;
 use precision::Probe;
@@ -76,14 +75,7 @@ pub fn compile<D: Device>(
     match options.low_rank {
         LowRank::Svd => notes.extend(low_rank::all_by_svd(&mut network, options.rank)?),
         LowRank::Tri => {
-            let factors = factorize::Options {
-                rank: options.rank,
-                iterations: options.iterations,
-                solver: options.solver,
-                seed: options.seed,
-                ..Default::default()
-            };
-            notes.extend(low_rank::all_by_tri(device, &mut network, &factors)?);
+            notes.extend(low_rank::all_by_tri(device, &mut network, &options.factors())?);
         }
         LowRank::Auto | LowRank::Off => {}
     }
@@ -216,7 +208,8 @@ fn split(data: &Dataset, options: &Options) -> Result<Split, CompileError> {
         let fault = format!("the held-out share is {}; it must be above 0 and below 1", options.held_out);
         return Err(CompileError::Option(fault));
     }
-    let (train, validation) = data.train.split(options.held_out, options.seed);
+    let held_out = (options.held_out * data.train.len() as f64).round() as usize;
+    let (train, validation) = data.train.split(held_out, options.seed);
     let empty = |samples: &Samples| samples.is_empty();
     if empty(&train) || empty(&validation) {
         let fault = format!("data set `{}` is too small to hold out {}", data.name, options.held_out);

@@ -1,8 +1,10 @@
 //! What a person asks of `compile`.
 
-use serde::Serialize;
+use std::fmt::Display;
 
-use crate::factorize::{Rank, Solver};
+use serde::{Serialize, Serializer};
+
+use crate::factorize::{self, Rank, Solver};
 use crate::prune::{Method, Scope};
 use crate::train::TrainOptions;
 
@@ -39,18 +41,22 @@ pub struct Options {
     /// How far to prune.
     pub goal: Goal,
     /// Score that says what goes first.
+    #[serde(serialize_with = "as_text")]
     pub method: Method,
     /// Weights that compete for the same threshold.
+    #[serde(serialize_with = "as_text")]
     pub scope: Scope,
     /// Steps on the way to the goal, one at the start of each epoch; 1 is one shot.
     pub rounds: usize,
     /// Whether dense layers are factorized.
     pub low_rank: LowRank,
     /// Latent dimensions of factorizations.
+    #[serde(serialize_with = "as_text")]
     pub rank: Rank,
     /// Most iterations of a tri-factorization.
     pub iterations: usize,
     /// Update rule of the tri-factorization.
+    #[serde(serialize_with = "as_text")]
     pub solver: Solver,
     /// Share of the training set that is held out as validation set, above 0 and below 1.
     pub held_out: f64,
@@ -58,4 +64,17 @@ pub struct Options {
     pub training: TrainOptions,
     /// Of everything random: split, scores, training.
     pub seed: u64,
+}
+
+impl Options {
+    /// Settings of the tri-factorization that scores and factors come from.
+    pub fn factors(&self) -> factorize::Options {
+        let Self { rank, iterations, solver, seed, .. } = *self;
+        factorize::Options { rank, iterations, solver, seed, ..Default::default() }
+    }
+}
+
+/// Names as on the command line.
+fn as_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }

@@ -9,8 +9,8 @@ use tfc_formats::network::Network;
 use super::CompileError;
 use super::options::Options;
 use crate::device::Device;
-use crate::prune::{self, Masks, ScoreOptions, sparsity_at};
-use crate::train::{self, Control, Epoch, Progress};
+use crate::prune::{self, Masks, sparsity_at};
+use crate::train::{self, Control, Data, EpochStats, Progress, TrainOptions};
 
 /// Data of a compilation; the test set is not among it.
 #[derive(Debug)]
@@ -34,13 +34,7 @@ impl<D: Device> Stage<'_, D> {
     /// Weights of the network that score lowest go, until this share of them is zero. Zeros
     /// that are there stay.
     pub(super) fn prune(&self, network: &Network, sparsity: f64) -> Result<Masks, CompileError> {
-        let options = ScoreOptions {
-            rank: self.options.rank,
-            iterations: self.options.iterations,
-            solver: self.options.solver,
-            seed: self.options.seed,
-        };
-        let scores = prune::scores(self.device, network, self.options.method, &options, &mut |_| {})?;
+        let scores = prune::scores(self.device, network, self.options.method, &self.options.factors(), &mut |_| {})?;
         Ok(prune::masks(network, &scores, sparsity, self.options.scope, &Masks::of_nonzeros(network)))
     }
 
@@ -52,7 +46,7 @@ impl<D: Device> Stage<'_, D> {
         sparsity: Option<f64>,
         epochs: usize,
         progress: &mut dyn FnMut(&Progress),
-    ) -> Result<Vec<Epoch>, CompileError> {
+    ) -> Result<Vec<EpochStats>, CompileError> {
         let Some(data) = self.data.filter(|_| epochs > 0) else {
             if let Some(sparsity) = sparsity {
                 self.prune(network, sparsity)?.apply(network);
@@ -68,7 +62,7 @@ impl<D: Device> Stage<'_, D> {
             }
             _ => Ok(None),
         };
-        let training = train::TrainOptions { epochs, ..self.options.training.clone() };
+        let training = TrainOptions { epochs, ..self.options.training.clone() };
         let mut control = Control {
             progress,
             stop: self.stop,
@@ -76,17 +70,10 @@ impl<D: Device> Stage<'_, D> {
             resume: self.resume,
         };
         let masks = Masks::of_nonzeros(network);
-        let history = train::train(
-            self.device,
-            network,
-            masks,
-            &data.train,
-            &data.validation,
-            training.distill.map(|_| self.teacher),
-            &training,
-            &mut prune,
-            &mut control,
-        )?;
+        let teacher = training.distill.map(|_| self.teacher);
+        let data = Data { train: &data.train, validation: &data.validation, teacher };
+        let history =
+            train::train(self.device, network, masks, data, &training, &mut prune, &mut control)?;
         Ok(history.epochs)
     }
 }

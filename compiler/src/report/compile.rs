@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use crate::execute::Score;
-use crate::train::Epoch;
+use crate::train::EpochStats;
 
 /// Everything that `tfc compile` measured. `--report FILE` writes it as JSON.
 #[derive(Clone, Debug, Serialize)]
@@ -37,7 +37,7 @@ pub struct CompileReport {
     /// Bytes of arena that the artifact needs.
     pub arena_bytes: u64,
     /// Epochs of fine-tuning.
-    pub history: Vec<Epoch>,
+    pub history: Vec<EpochStats>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
     /// Wall time.
