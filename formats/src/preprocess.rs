@@ -7,6 +7,7 @@ pub const MAX_CHANNELS: usize = 4;
 
 /// Order of colour channels that the network expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ChannelOrder {
     /// As the sample has them (red first for images).
     #[default]
@@ -17,6 +18,7 @@ pub enum ChannelOrder {
 
 /// Order of the axes of a raw sample as a user hands it over. Inside, everything is [`Chw`](Layout::Chw).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// Planes one after the other.
     #[default]

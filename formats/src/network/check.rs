@@ -168,7 +168,7 @@ impl Network {
 }
 
 /// Shape of the parameter with this role for this input.
-fn param_shape(op: &Op, x: Shape, role: usize) -> Vec<usize> {
+pub(crate) fn param_shape(op: &Op, x: Shape, role: usize) -> Vec<usize> {
     let dims: &[u32] = match (op, role) {
         (Op::Conv2d(c), 0) => {
             &[c.out_channels, x.c / c.groups, u32::from(c.kernel[0]), u32::from(c.kernel[1])]

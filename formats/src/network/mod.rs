@@ -3,6 +3,7 @@
 mod check;
 
 pub use check::NetworkError;
+pub(crate) use check::param_shape;
 
 use std::string::String;
 use std::vec::Vec;

@@ -1,0 +1,143 @@
+//! What can be wrong with a file that is imported or written.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::string::String;
+use std::vec::Vec;
+
+use thiserror::Error;
+
+use super::graph::GraphError;
+use super::tensors::{DtypeError, Tensors};
+use crate::network::NetworkError;
+
+/// Why a network could not be imported or saved. One line that names the file, except that an
+/// unknown architecture lists the tensors, one a line.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file is missing or cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A directory, a pipe or a device.
+    #[error("{}: is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is of no known format.
+    #[error("{}: is not a .safetensors file", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is truncated or its header lies.
+    #[error("{}: is damaged or truncated: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What its header gets wrong.
+        reason: String,
+    },
+    /// A tensor's name holds control characters or is reserved.
+    #[error("{}: {name:?} cannot be the name of a tensor", path.display())]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A tensor that is needed has a data type that is not supported.
+    #[error("{}: {error}", path.display())]
+    Dtype {
+        /// The file with the tensor.
+        path: PathBuf,
+        /// Tensor and data type.
+        error: DtypeError,
+    },
+    /// The graph description has an error.
+    #[error("{}: {error}", path.display())]
+    Graph {
+        /// The file with the description.
+        path: PathBuf,
+        /// The error in it.
+        error: GraphError,
+    },
+    /// The network does not pass [`Network::check`](crate::network::Network::check).
+    #[error("{}: {error}", path.display())]
+    Network {
+        /// The file with the tensors.
+        path: PathBuf,
+        /// What is wrong.
+        error: NetworkError,
+    },
+    /// The tensors' names are those of a known family, their shapes are not.
+    #[error(
+        "{}: taken for a {family}, but {error}; describe another architecture with --graph \
+         (`tfc graph` drafts one)",
+        path.display()
+    )]
+    Family {
+        /// The file.
+        path: PathBuf,
+        /// The family's name.
+        family: &'static str,
+        /// What does not fit.
+        error: NetworkError,
+    },
+    /// Nothing tells how the tensors are connected.
+    #[error(
+        "{}: the architecture is not known; draft a description with `tfc graph`, complete it \
+         and give it with --graph. Known by their tensors: {}. Tensors of the file:{tensors}",
+        path.display(),
+        super::known::summary()
+    )]
+    UnknownArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        tensors: TensorList,
+    },
+    /// The file could not be written; nothing is left behind.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Names and shapes of a file's tensors, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorList(pub Vec<(String, Vec<usize>)>);
+
+/// Most tensors that a message lists.
+const MAX_LISTED: usize = 200;
+
+impl From<&Tensors<'_>> for TensorList {
+    fn from(tensors: &Tensors<'_>) -> Self {
+        Self(tensors.iter().map(|e| (e.name.clone(), e.shape.clone())).collect())
+    }
+}
+
+impl fmt::Display for TensorList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(" none");
+        }
+        for (name, shape) in self.0.iter().take(MAX_LISTED) {
+            write!(f, "\n  {name} {shape:?}")?;
+        }
+        match self.0.len().saturating_sub(MAX_LISTED) {
+            0 => Ok(()),
+            more => write!(f, "\n  and {more} more"),
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! The fields of a node by op: reading, with defaults, and writing, without them.
+
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::super::one_line;
+use super::{GraphError, GraphNode, Tensors};
+use crate::op::{Activation, Conv2d, Dense, Op, Padding, Pool};
+
+/// Every op by name.
+pub(super) const OPS: [&str; 18] = [
+    "conv2d",
+    "dense",
+    "max_pool",
+    "avg_pool",
+    "global_avg_pool",
+    "batch_norm",
+    "lrn",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "maxout",
+    "add",
+    "concat",
+    "flatten",
+    "softmax",
+    "dropout",
+];
+
+/// The node whose fields are read, and where its tensors are.
+pub(super) struct Context<'a> {
+    pub(super) node: &'a str,
+    pub(super) tensors: Option<&'a Tensors<'a>>,
+}
+
+/// The op and the names of its tensors.
+pub(super) fn read(op: &str, fields: Table, context: &Context<'_>) -> Result<(Op, Vec<String>), GraphError> {
+    let field = |message: String| context.field(op, &message);
+    let (op, params) = match op {
+        "conv2d" => context.conv(parse(fields).map_err(field)?)?,
+        "dense" => context.dense(parse(fields).map_err(field)?)?,
+        "batch_norm" => context.batch_norm(parse(fields).map_err(field)?),
+        _ => {
+            let parsed = plain(op, fields).map_err(field)?;
+            let unknown = || GraphError::UnknownOp { node: context.node.into(), op: op.into() };
+            (parsed.ok_or_else(unknown)?, Vec::new())
+        }
+    };
+    if numbers(&op).iter().all(|n| n.is_finite()) {
+        Ok((op, params))
+    } else {
+        Err(context.field(op.name(), "all numbers must be finite"))
+    }
+}
+
+/// The ops without tensors; `None` if there is no such op.
+fn plain(op: &str, fields: Table) -> Result<Option<Op>, String> {
+    Ok(Some(match op {
+        "max_pool" => Op::MaxPool(parse::<PoolText>(fields)?.pool(false)),
+        "avg_pool" => Op::AvgPool(parse::<PoolText>(fields)?.pool(true)),
+        "lrn" => {
+            let LrnText { size, alpha, beta, bias } = parse(fields)?;
+            Op::Lrn { size, alpha, beta, bias }
+        }
+        "leaky_relu" => {
+            let LeakyReluText { alpha } = parse(fields)?;
+            Op::Activation(Activation::LeakyRelu { alpha })
+        }
+        "maxout" => {
+            let MaxoutText { pieces } = parse(fields)?;
+            Op::Maxout { pieces }
+        }
+        "dropout" => {
+            let DropoutText { rate } = parse(fields)?;
+            Op::Dropout { rate }
+        }
+        _ => {
+            let Some(op) = fieldless(op) else { return Ok(None) };
+            let NoFields {} = parse(fields)?;
+            op
+        }
+    }))
+}
+
+fn fieldless(op: &str) -> Option<Op> {
+    Some(match op {
+        "relu" => Op::Activation(Activation::Relu),
+        "relu6" => Op::Activation(Activation::Relu6),
+        "sigmoid" => Op::Activation(Activation::Sigmoid),
+        "tanh" => Op::Activation(Activation::Tanh),
+        "global_avg_pool" => Op::GlobalAvgPool,
+        "add" => Op::Add,
+        "concat" => Op::Concat,
+        "flatten" => Op::Flatten,
+        "softmax" => Op::Softmax,
+        _ => return None,
+    })
+}
+
+fn parse<T: DeserializeOwned>(fields: Table) -> Result<T, String> {
+    fields.try_into().map_err(|e: toml::de::Error| e.message().to_string())
+}
+
+fn numbers(op: &Op) -> Vec<f32> {
+    match *op {
+        Op::BatchNorm { eps } => std::vec![eps],
+        Op::Lrn { alpha, beta, bias, .. } => std::vec![alpha, beta, bias],
+        Op::Activation(Activation::LeakyRelu { alpha }) => std::vec![alpha],
+        Op::Dropout { rate } => std::vec![rate],
+        _ => Vec::new(),
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "expected one number from 0 to 65535, or two: [rows, columns]")]
+enum Pair {
+    Both(u16),
+    Each([u16; 2]),
+}
+
+impl Pair {
+    fn get(self) -> [u16; 2] {
+        match self {
+            Pair::Both(n) => [n, n],
+            Pair::Each(pair) => pair,
+        }
+    }
+}
+
+fn one() -> Pair {
+    Pair::Both(1)
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected pad as one number from 0 to 65535, [vertical, horizontal] or [top, left, bottom, right]"
+)]
+enum Pad {
+    Same(u16),
+    Two([u16; 2]),
+    Four([u16; 4]),
+}
+
+impl Default for Pad {
+    fn default() -> Self {
+        Pad::Same(0)
+    }
+}
+
+impl Pad {
+    fn get(self) -> Padding {
+        let [top, left, bottom, right] = match self {
+            Pad::Same(n) => [n; 4],
+            Pad::Two([y, x]) => [y, x, y, x],
+            Pad::Four(sides) => sides,
+        };
+        Padding { top, left, bottom, right }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected bias as a tensor's name, true or false")]
+enum Bias {
+    Named(String),
+    Is(bool),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConvText {
+    weight: Option<String>,
+    bias: Option<Bias>,
+    out_channels: Option<u32>,
+    kernel: Option<Pair>,
+    #[serde(default = "one")]
+    stride: Pair,
+    #[serde(default = "one")]
+    dilation: Pair,
+    #[serde(default)]
+    pad: Pad,
+    #[serde(default = "one_group")]
+    groups: u32,
+}
+
+fn one_group() -> u32 {
+    1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DenseText {
+    weight: Option<String>,
+    bias: Option<Bias>,
+    out_features: Option<u32>,
+    #[serde(default)]
+    transposed: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolText {
+    kernel: Pair,
+    stride: Option<Pair>,
+    #[serde(default)]
+    pad: Pad,
+    #[serde(default)]
+    ceil: bool,
+    count_include_pad: Option<bool>,
+}
+
+impl PoolText {
+    fn pool(self, count_include_pad: bool) -> Pool {
+        Pool {
+            kernel: self.kernel.get(),
+            stride: self.stride.unwrap_or(self.kernel).get(),
+            pad: self.pad.get(),
+            ceil: self.ceil,
+            count_include_pad: self.count_include_pad.unwrap_or(count_include_pad),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BatchNormText {
+    eps: f32,
+    gamma: Option<String>,
+    beta: Option<String>,
+    mean: Option<String>,
+    var: Option<String>,
+}
+
+impl Default for BatchNormText {
+    fn default() -> Self {
+        Self { eps: 1e-5, gamma: None, beta: None, mean: None, var: None }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LrnText {
+    size: u16,
+    #[serde(default = "lrn_alpha")]
+    alpha: f32,
+    #[serde(default = "lrn_beta")]
+    beta: f32,
+    #[serde(default = "lrn_bias")]
+    bias: f32,
+}
+
+fn lrn_alpha() -> f32 {
+    1e-4
+}
+
+fn lrn_beta() -> f32 {
+    0.75
+}
+
+fn lrn_bias() -> f32 {
+    1.0
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeakyReluText {
+    #[serde(default = "leaky_relu_alpha")]
+    alpha: f32,
+}
+
+fn leaky_relu_alpha() -> f32 {
+    0.01
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaxoutText {
+    pieces: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DropoutText {
+    #[serde(default = "dropout_rate")]
+    rate: f32,
+}
+
+fn dropout_rate() -> f32 {
+    0.5
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
+
+impl Context<'_> {
+    fn conv(&self, text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
+        let weight = self.named(text.weight, "weight");
+        let (out_channels, kernel) = match (text.out_channels, text.kernel) {
+            (Some(out), Some(kernel)) => (out, kernel.get()),
+            (out, kernel) => {
+                let expected = "[out, in / groups, rows, columns]";
+                let shape = self.weight_shape("conv2d", &weight, "`out_channels` and `kernel`")?;
+                let sizes = match *shape {
+                    [out, _, rows, columns] => (|| {
+                        Some((u32::try_from(out).ok()?, [rows.try_into().ok()?, columns.try_into().ok()?]))
+                    })(),
+                    _ => None,
+                };
+                let (o, k) = sizes.ok_or_else(|| self.misshapen("conv2d", &weight, shape, expected))?;
+                (out.unwrap_or(o), kernel.map_or(k, Pair::get))
+            }
+        };
+        let op = Op::Conv2d(Conv2d {
+            out_channels,
+            kernel,
+            stride: text.stride.get(),
+            dilation: text.dilation.get(),
+            pad: text.pad.get(),
+            groups: text.groups,
+        });
+        Ok((op, self.with_bias(weight, text.bias)))
+    }
+
+    fn dense(&self, text: DenseText) -> Result<(Op, Vec<String>), GraphError> {
+        let weight = self.named(text.weight, "weight");
+        let out_features = match text.out_features {
+            Some(out) => out,
+            None => {
+                let shape = self.weight_shape("dense", &weight, "`out_features`")?;
+                let out = match (shape, text.transposed) {
+                    (&[out, _], false) | (&[_, out], true) => u32::try_from(out).ok(),
+                    _ => None,
+                };
+                let expected = if text.transposed { "[in, out]" } else { "[out, in]" };
+                out.ok_or_else(|| self.misshapen("dense", &weight, shape, expected))?
+            }
+        };
+        let op = Op::Dense(Dense { out_features, transposed: text.transposed });
+        Ok((op, self.with_bias(weight, text.bias)))
+    }
+
+    fn batch_norm(&self, text: BatchNormText) -> (Op, Vec<String>) {
+        let params = std::vec![
+            self.named(text.gamma, "weight"),
+            self.named(text.beta, "bias"),
+            self.named(text.mean, "running_mean"),
+            self.named(text.var, "running_var"),
+        ];
+        (Op::BatchNorm { eps: text.eps }, params)
+    }
+
+    fn named(&self, stated: Option<String>, suffix: &str) -> String {
+        stated.unwrap_or_else(|| format!("{}.{suffix}", self.node))
+    }
+
+    fn with_bias(&self, weight: String, bias: Option<Bias>) -> Vec<String> {
+        let default = self.named(None, "bias");
+        let bias = match bias {
+            Some(Bias::Named(name)) => Some(name),
+            Some(Bias::Is(true)) => Some(default),
+            Some(Bias::Is(false)) => None,
+            None => Some(default).filter(|name| self.tensors.is_none_or(|t| t.get(name).is_some())),
+        };
+        core::iter::once(weight).chain(bias).collect()
+    }
+
+    fn weight_shape(&self, op: &str, weight: &str, fields: &str) -> Result<&[usize], GraphError> {
+        let Some(tensors) = self.tensors else {
+            return Err(self.field(op, &format!("without a trained weight, {fields} must be stated")));
+        };
+        match tensors.get(weight) {
+            Some(entry) => Ok(&entry.shape),
+            None => Err(GraphError::MissingTensor { node: self.node.into(), tensor: weight.into() }),
+        }
+    }
+
+    fn misshapen(
+        &self,
+        op: &'static str,
+        tensor: &str,
+        found: &[usize],
+        expected: &'static str,
+    ) -> GraphError {
+        let (node, tensor, found) = (self.node.into(), tensor.into(), found.to_vec());
+        GraphError::WeightShape { node, op, tensor, found, expected }
+    }
+
+    fn field(&self, op: &str, message: &str) -> GraphError {
+        GraphError::Field { node: self.node.into(), op: op.into(), message: one_line(message) }
+    }
+}
+
+/// The fields of a node, in the order in which they are written. Defaults are left out, except
+/// those that depend on a file's tensors.
+pub(super) fn write(node: &GraphNode) -> Vec<(&'static str, Value)> {
+    let mut fields = Fields::default();
+    match node.op {
+        Op::Conv2d(Conv2d { out_channels, kernel, stride, dilation, pad, groups }) => {
+            fields.put("out_channels", true, out_channels);
+            fields.put("kernel", true, pair(kernel));
+            fields.put("stride", stride != [1, 1], pair(stride));
+            fields.put("dilation", dilation != [1, 1], pair(dilation));
+            fields.put("pad", !pad.is_zero(), padding(pad));
+            fields.put("groups", groups != 1, groups);
+            fields.weights(&node.params);
+        }
+        Op::Dense(Dense { out_features, transposed }) => {
+            fields.put("out_features", true, out_features);
+            fields.put("transposed", transposed, transposed);
+            fields.weights(&node.params);
+        }
+        Op::MaxPool(pool) => fields.pool(pool, false),
+        Op::AvgPool(pool) => fields.pool(pool, true),
+        Op::BatchNorm { eps } => {
+            fields.put("eps", true, number(eps));
+            for (role, name) in ["gamma", "beta", "mean", "var"].into_iter().zip(&node.params) {
+                fields.put(role, true, name.as_str());
+            }
+        }
+        Op::Lrn { size, alpha, beta, bias } => {
+            fields.put("size", true, i64::from(size));
+            fields.put("alpha", true, number(alpha));
+            fields.put("beta", true, number(beta));
+            fields.put("bias", true, number(bias));
+        }
+        Op::Activation(Activation::LeakyRelu { alpha }) => fields.put("alpha", true, number(alpha)),
+        Op::Maxout { pieces } => fields.put("pieces", true, i64::from(pieces)),
+        Op::Dropout { rate } => fields.put("rate", true, number(rate)),
+        Op::Activation(_) | Op::GlobalAvgPool | Op::Add | Op::Concat | Op::Flatten | Op::Softmax => {}
+    }
+    fields.0
+}
+
+#[derive(Default)]
+struct Fields(Vec<(&'static str, Value)>);
+
+impl Fields {
+    fn put(&mut self, key: &'static str, stated: bool, value: impl Into<Value>) {
+        if stated {
+            self.0.push((key, value.into()));
+        }
+    }
+
+    fn weights(&mut self, params: &[String]) {
+        self.put("weight", true, params.first().map_or("", String::as_str));
+        self.put("bias", true, params.get(1).map_or(Value::Boolean(false), |b| b.as_str().into()));
+    }
+
+    fn pool(&mut self, pool: Pool, count_include_pad: bool) {
+        self.put("kernel", true, pair(pool.kernel));
+        self.put("stride", true, pair(pool.stride));
+        self.put("pad", !pool.pad.is_zero(), padding(pool.pad));
+        self.put("ceil", pool.ceil, pool.ceil);
+        let differs = pool.count_include_pad != count_include_pad;
+        self.put("count_include_pad", differs, pool.count_include_pad);
+    }
+}
+
+fn pair([y, x]: [u16; 2]) -> Value {
+    if y == x { i64::from(y).into() } else { [y, x].map(i64::from).to_vec().into() }
+}
+
+fn padding(pad: Padding) -> Value {
+    if pad == Padding::same(pad.top) {
+        return i64::from(pad.top).into();
+    }
+    [pad.top, pad.left, pad.bottom, pad.right].map(i64::from).to_vec().into()
+}
+
+/// The shortest decimal that reads back as the same f32: 0.1, not 0.10000000149.
+pub(super) fn number(value: f32) -> Value {
+    Value::Float(value.to_string().parse().unwrap_or(f64::from(value)))
+}
