@@ -1,4 +1,4 @@
-//! Labelled samples for pruning, fine-tuning and evaluation.
+//! Labelled samples for pruning, fine-tuning and evaluation, and single inputs for running.
 //!
 //! [`load`] asks each entry of one table of formats in turn; a new format is a file of its own
 //! and a line in that table.
@@ -7,6 +7,8 @@ mod digits;
 mod error;
 mod glyphs;
 pub mod idx;
+pub mod npy;
+pub mod sample;
 mod samples;
 
 use std::borrow::ToOwned;
