@@ -8,6 +8,8 @@
 //! Operations only record work where the backend works asynchronously; what went wrong on the
 //! device is reported by the next [`Device::download`].
 
+pub mod cpu;
+
 use tfc_formats::op::{Activation, Padding};
 
 /// A matrix inside a buffer: element `(i, j)` of the *stored* matrix is at
