@@ -1,4 +1,5 @@
 //! `tfc`: prunes, factorizes and fine-tunes trained networks and writes them as `.tfc` files.
 
 pub mod device;
+pub mod factorize;
 pub mod prune;
