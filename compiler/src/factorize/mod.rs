@@ -5,6 +5,8 @@
 //! the best approximation of one matrix on its own.
 
 mod dfmf;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod gradient;
 mod init;
 mod multiplicative;

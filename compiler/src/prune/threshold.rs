@@ -142,11 +142,8 @@ fn with_count(set: Vec<Candidate>, sparsity: f64) -> (Vec<Candidate>, usize) {
     let len = set.len();
     let below = ((sparsity * len as f64) as usize).min(len);
     // Exact where the product is not: 0.07 * 100 is a little above 7.
-    let count = if (below as f64) < len as f64 * sparsity && (below as f64 / len as f64) < sparsity {
-        (below + 1).min(len)
-    } else {
-        below
-    };
+    let short = (below as f64 / len as f64) < sparsity;
+    let count = if short { (below + 1).min(len) } else { below };
     (set, count)
 }
 
