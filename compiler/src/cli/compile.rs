@@ -12,11 +12,11 @@ use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{self, Dataset};
 use tfc_formats::network::Network;
 
+use super::Global;
 use super::input::InputArgs;
 use super::output::{check_writable, emit, note, work_folder};
 use super::progress::Bar;
 use super::training::{TrainingArgs, stop_on_interrupt};
-use super::Global;
 
 /// Compile a trained network into a .tfc file.
 ///
@@ -114,7 +114,10 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     emit(global, || compiled.report.text(), &compiled.report)?;
     note(global, &format!("wrote {}", output.display()));
     if data.is_none() {
-        note(global, "with --data (a folder, or builtin:digits) tfc also prunes, fine-tunes and measures accuracy");
+        note(
+            global,
+            "with --data (a folder, or builtin:digits) tfc also prunes, fine-tunes and measures accuracy",
+        );
     }
     Ok(())
 }

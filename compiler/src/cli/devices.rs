@@ -31,8 +31,8 @@ pub(super) fn run(global: Global) -> Result<()> {
         max_tensor_bytes: None,
         usable: "yes".into(),
     });
-    let columns =
-        ["device", "name", "interface", "kind", "driver", "largest tensor", "usable"].map(|c| (c, Align::Left));
+    let columns = ["device", "name", "interface", "kind", "driver", "largest tensor", "usable"]
+        .map(|c| (c, Align::Left));
     let rows = devices.iter().map(|d| {
         let largest = d.max_tensor_bytes.map_or(String::new(), bytes);
         let (name, driver, usable) = (d.name.clone(), d.driver.clone(), d.usable.clone());

@@ -70,7 +70,8 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
 
 fn text(report: &Report) -> String {
     let score = &report.score;
-    let classes: Vec<String> = (0..score.confusion.first().map_or(0, Vec::len)).map(|c| c.to_string()).collect();
+    let classes: Vec<String> =
+        (0..score.confusion.first().map_or(0, Vec::len)).map(|c| c.to_string()).collect();
     let mut columns = vec![("class \\ predicted", Align::Right)];
     columns.extend(classes.iter().map(|class| (class.as_str(), Align::Right)));
     let rows = score.confusion.iter().enumerate().map(|(class, row)| {

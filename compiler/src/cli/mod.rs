@@ -27,7 +27,11 @@ use tfc::train::TrainError;
 
 /// Prunes and factorizes trained networks into .tfc files that are really smaller and really faster.
 #[derive(Debug, Parser)]
-#[command(name = "tfc", version, after_help = "Exit status: 0 done, 1 a check failed (accuracy, budget), 2 bad usage or input, 130 interrupted.")]
+#[command(
+    name = "tfc",
+    version,
+    after_help = "Exit status: 0 done, 1 a check failed (accuracy, budget), 2 bad usage or input, 130 interrupted."
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

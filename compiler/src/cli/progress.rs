@@ -32,7 +32,8 @@ impl Bar {
     pub(super) fn update(&mut self, progress: &Progress) {
         let show = |e: &Evaluation| format!("loss {:.4} error {:.2}%", e.loss, 100.0 * e.error());
         let train = show(&progress.train);
-        let validation = progress.validation.as_ref().map_or(String::new(), |e| format!(", validation {}", show(e)));
+        let validation =
+            progress.validation.as_ref().map_or(String::new(), |e| format!(", validation {}", show(e)));
         let text = format!("{}/{}: {train}{validation}", progress.epoch, progress.epochs);
         if let Some(bar) = &self.bar {
             bar.set_length((progress.epochs * progress.steps) as u64);

@@ -76,7 +76,11 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let text = || {
         format!(
             "{}: validation error {:.2}%, test error {:.2}%; {:.1} s on {}\n",
-            report.network, report.validation_error_percent, report.test_error_percent, report.seconds, report.device
+            report.network,
+            report.validation_error_percent,
+            report.test_error_percent,
+            report.seconds,
+            report.device
         )
     };
     emit(global, text, &report)?;
