@@ -42,8 +42,16 @@ pub enum SamplesError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// No format answers for this specification.
-    #[error("`{spec}` is not a data set; give {understood}")]
+    /// Neither built in nor the path of something.
+    #[error("`{spec}` is neither built in nor does it exist; give {understood}")]
+    NotFound {
+        /// What was asked for.
+        spec: String,
+        /// What may be asked for.
+        understood: String,
+    },
+    /// The path exists, but no format answers for it.
+    #[error("`{spec}` holds no data set that is understood; give {understood}")]
     Unknown {
         /// What was asked for.
         spec: String,
@@ -51,7 +59,7 @@ pub enum DatasetError {
         understood: String,
     },
     /// An option behind `?` is not understood.
-    #[error("option `{option}` of a built-in data set is not understood; {understood}")]
+    #[error("option `{option}` of a built-in data set is not understood; give {understood}")]
     Option {
         /// The option as written.
         option: String,
@@ -76,10 +84,18 @@ pub enum DatasetError {
         /// Another for the same purpose.
         second: String,
     },
-    /// The operating system could not read a file, or its compression is damaged.
+    /// The operating system could not read a file.
     #[error("{file}: {error}")]
     Io {
         /// The file or folder.
+        file: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
+    /// A gzipped file cannot be decompressed.
+    #[error("{file}: gzip data is damaged or truncated: {error}")]
+    Gzip {
+        /// The file.
         file: PathBuf,
         /// The reason.
         error: io::Error,

@@ -12,6 +12,7 @@ pub mod sample;
 mod samples;
 
 use std::borrow::ToOwned;
+use std::path::Path;
 use std::string::String;
 
 pub use error::{DatasetError, SamplesError};
@@ -44,16 +45,20 @@ const FORMATS: [Format; 2] = [digits::FORMAT, idx::FORMAT];
 /// Loads a data set.
 ///
 /// `spec` is a folder of IDX files, raw or gzipped, as MNIST and its relatives are distributed,
-/// or `builtin:digits`, which generates one; [`DatasetError::Unknown`] lists what is understood.
+/// or `builtin:digits`, which generates one; the error for anything else lists what is understood.
 /// Number of classes: the largest training label + 1 (10 for `builtin:digits`).
 ///
 /// # Errors
 /// Anything unexpected in the files, by name; samples of train and test that differ in shape; a
 /// test label that no training sample has room for.
 pub fn load(spec: &str) -> Result<Dataset, DatasetError> {
-    let format = FORMATS.iter().find(|f| (f.recognises)(spec)).ok_or_else(|| DatasetError::Unknown {
-        spec: spec.to_owned(),
-        understood: FORMATS.map(|f| f.usage).join("; or "),
-    })?;
-    (format.load)(spec)
+    if let Some(format) = FORMATS.iter().find(|f| (f.recognises)(spec)) {
+        return (format.load)(spec);
+    }
+    let (spec, understood) = (spec.to_owned(), FORMATS.map(|f| f.usage).join("; or "));
+    Err(if Path::new(&spec).exists() {
+        DatasetError::Unknown { spec, understood }
+    } else {
+        DatasetError::NotFound { spec, understood }
+    })
 }

@@ -268,9 +268,19 @@ mod tests {
     fn what_is_not_a_data_set_is_told_what_is() {
         let empty = tempfile::tempdir().unwrap();
         let missing = empty.path().join("missing");
-        for spec in [empty.path().to_str().unwrap(), missing.to_str().unwrap(), "builtin:letters", ""] {
+        let missing = missing.to_str().unwrap();
+        for (spec, exists) in [
+            (empty.path().to_str().unwrap(), true),
+            (missing, false),
+            ("builtin:letters", false),
+            ("", false),
+        ] {
             let error = dataset::load(spec).unwrap_err();
-            assert!(matches!(&error, DatasetError::Unknown { spec: s, .. } if s == spec));
+            match &error {
+                DatasetError::Unknown { spec: s, .. } => assert_eq!((&s[..], true), (spec, exists)),
+                DatasetError::NotFound { spec: s, .. } => assert_eq!((&s[..], false), (spec, exists)),
+                other => panic!("{other}"),
+            }
             let message = error.to_string();
             assert!(message.contains("builtin:digits") && message.contains("train-images-idx3-ubyte"));
         }

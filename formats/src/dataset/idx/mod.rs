@@ -30,7 +30,10 @@ pub struct Idx {
 pub fn read(file: &Path, mut from: impl BufRead) -> Result<Idx, DatasetError> {
     let start = from.fill_buf().map_err(|error| DatasetError::Io { file: file.to_owned(), error })?;
     if start.starts_with(&[0x1f, 0x8b]) {
-        read_plain(file, MultiGzDecoder::new(from))
+        read_plain(file, MultiGzDecoder::new(from)).map_err(|error| match error {
+            DatasetError::Io { file, error } => DatasetError::Gzip { file, error },
+            error => error,
+        })
     } else {
         read_plain(file, from)
     }
@@ -169,11 +172,11 @@ mod tests {
     fn damaged_compression_is_an_error() {
         let good = gz(&idx(&[3], &[1, 2, 3]));
         for len in 2..good.len() {
-            assert!(parse(&good[..len]).is_err(), "{len}");
+            assert!(matches!(parse(&good[..len]), Err(DatasetError::Gzip { .. })), "{len}");
         }
         let mut wrong_sum = good.clone();
         wrong_sum[good.len() - 8] ^= 1;
-        assert!(matches!(parse(&wrong_sum), Err(DatasetError::Io { .. })));
+        assert!(matches!(parse(&wrong_sum), Err(DatasetError::Gzip { .. })));
     }
 
     proptest! {
