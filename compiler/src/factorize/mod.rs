@@ -11,12 +11,14 @@ mod gradient;
 mod init;
 mod multiplicative;
 mod relations;
+mod replace;
 mod state;
 mod svd;
 
 pub use dfmf::{Factors, Iteration, Options, Rank, Solver, factorize};
 pub use init::Init;
 pub use relations::{Group, GroupKind, ObjectType, Relation, groups};
+pub use replace::{Link, add_tensor, replace_dense, sweep};
 pub use svd::Svd;
 
 use tfc_formats::network::NetworkError;

@@ -89,7 +89,12 @@ mod tests {
             preprocess: Preprocess::identity(),
             nodes: vec![
                 Node { name: "a".into(), op: dense(3), inputs: vec![0], params: vec![0, 1] },
-                Node { name: "r".into(), op: Op::Activation(Activation::Relu), inputs: vec![1], params: vec![] },
+                Node {
+                    name: "r".into(),
+                    op: Op::Activation(Activation::Relu),
+                    inputs: vec![1],
+                    params: vec![],
+                },
                 Node { name: "b".into(), op: dense(2), inputs: vec![2], params: vec![2] },
             ],
             tensors: vec![tensor("a.w", &[3, 4]), tensor("a.b", &[3]), tensor("b.w", &[2, 3])],
