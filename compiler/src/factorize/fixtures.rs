@@ -40,8 +40,13 @@ impl Sketch {
     }
 
     pub(crate) fn max_pool(&mut self, name: &str, input: ValueId) -> ValueId {
-        let pool =
-            Pool { kernel: [2, 2], stride: [2, 2], pad: Padding::default(), ceil: false, count_include_pad: false };
+        let pool = Pool {
+            kernel: [2, 2],
+            stride: [2, 2],
+            pad: Padding::default(),
+            ceil: false,
+            count_include_pad: false,
+        };
         self.op(name, Op::MaxPool(pool), &[input])
     }
 

@@ -25,8 +25,7 @@ impl Svd {
         let (mut u, mut v) = (Mat::zeros(rows, rank), Mat::zeros(cols, rank));
         let mut s = Diag::zeros(rank);
         let (thin, par) = (ComputeSvdVectors::Thin, Par::Seq);
-        let mut memory =
-            MemBuffer::new(svd_scratch::<f32>(rows, cols, thin, thin, par, Default::default()));
+        let mut memory = MemBuffer::new(svd_scratch::<f32>(rows, cols, thin, thin, par, Default::default()));
         let stack = MemStack::new(&mut memory);
         svd(w, s.as_mut(), Some(u.as_mut()), Some(v.as_mut()), par, stack, Default::default())
             .map_err(|_| FactorizeError::Svd { rows, cols })?;
@@ -71,7 +70,9 @@ mod tests {
         for i in 0..left.rows {
             for j in 0..right.rows {
                 let dot: f64 = (0..left.cols)
-                    .map(|k| f64::from(left.data[i * left.cols + k]) * f64::from(right.data[j * right.cols + k]))
+                    .map(|k| {
+                        f64::from(left.data[i * left.cols + k]) * f64::from(right.data[j * right.cols + k])
+                    })
                     .sum();
                 sum += (f64::from(data[i * right.rows + j]) - dot).powi(2);
             }

@@ -7,7 +7,7 @@ use tfc_formats::network::{Network, TensorId};
 
 use super::{magnitude, mfbp, mfbp_inflate, random, tri};
 use crate::device::Device;
-use crate::factorize::{Factors, FactorizeError, GroupKind, Iteration, Options, factorize, groups};
+use crate::factorize::{FactorizeError, Factors, GroupKind, Iteration, Options, factorize, groups};
 
 /// What scores a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,9 +107,8 @@ pub fn scores<D: Device>(
     progress: &mut dyn FnMut(Iteration),
 ) -> Result<Scores, FactorizeError> {
     let factors: Vec<Factors> = if method.needs_factors() {
-        let factorized = groups(network)?
-            .into_iter()
-            .map(|group| factorize(device, network, group, options, progress));
+        let factorized =
+            groups(network)?.into_iter().map(|group| factorize(device, network, group, options, progress));
         factorized.collect::<Result<_, _>>()?
     } else {
         Vec::new()
@@ -132,3 +131,6 @@ pub fn scores<D: Device>(
     }
     Ok(scores)
 }
+
+#[cfg(test)]
+mod tests;

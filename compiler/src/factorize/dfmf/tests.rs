@@ -45,14 +45,14 @@ fn reference(problem: &Problem, first: &[Vec<f32>], iterations: usize) -> Vec<f6
         problem.relations.iter().map(|r| (r.row, r.col, matrix(problem.sizes[r.row], &r.values))).collect();
     let mut objective = Vec::new();
     for iteration in 0..=iterations {
-        let inverse: Vec<_> =
-            g.iter().map(|g| (g.transpose() * g).pseudo_inverse(1e-12).unwrap()).collect();
+        let inverse: Vec<_> = g.iter().map(|g| (g.transpose() * g).pseudo_inverse(1e-12).unwrap()).collect();
         let s: Vec<_> = relations
             .iter()
             .map(|(i, j, r)| &inverse[*i] * g[*i].transpose() * r * &g[*j] * &inverse[*j])
             .collect();
         let residual = relations.iter().zip(&s);
-        objective.push(residual.map(|((i, j, r), s)| (r - &g[*i] * s * g[*j].transpose()).norm_squared()).sum());
+        objective
+            .push(residual.map(|((i, j, r), s)| (r - &g[*i] * s * g[*j].transpose()).norm_squared()).sum());
         if iteration == iterations {
             break;
         }
@@ -143,8 +143,7 @@ fn the_gradient_solver_is_there_in_a_tenth_of_the_iterations() {
         *value = (y / 5.0).sin() * (x / 4.0).cos() + 0.3 * rng.random_range(-1.0f32..1.0);
     }
     let second = (0..10 * n).map(|i| ((i / n) as f32 * (i % n) as f32 / 9.0).sin()).collect();
-    let relations =
-        vec![Matrices { row: 1, col: 0, values }, Matrices { row: 2, col: 1, values: second }];
+    let relations = vec![Matrices { row: 1, col: 0, values }, Matrices { row: 2, col: 1, values: second }];
     let problem = Problem { sizes: vec![m, n, 10], ranks: vec![5; 3], relations };
     let slow = run(&problem, &options(Solver::Multiplicative, 100)).objective;
     let fast = run(&problem, &options(Solver::Gradient, 10)).objective;
