@@ -131,3 +131,6 @@ pub fn scores<D: Device>(
     }
     Ok(scores)
 }
+
+#[cfg(test)]
+mod tests;
