@@ -2,3 +2,4 @@
 
 pub mod device;
 pub mod prune;
+pub mod train;
