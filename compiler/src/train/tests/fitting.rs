@@ -39,8 +39,8 @@ fn learns_with_every_optimizer_and_schedule() {
     let step = Schedule::Step { drops: 2, factor: 0.3 };
     for (optimizer, schedule, rate) in [
         (Optimizer::Sgd { momentum: 0.9 }, Schedule::Cosine, 0.05),
-        (Optimizer::Adam, one_cycle, 0.01),
-        (Optimizer::RmsProp, step, 0.003),
+        (Optimizer::Adam, one_cycle, 0.1),
+        (Optimizer::RmsProp, step, 0.03),
     ] {
         let mut network = small(7);
         let masks = Masks::keep_all(&network);
