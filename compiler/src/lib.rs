@@ -4,3 +4,4 @@ pub mod device;
 pub mod encode;
 pub mod factorize;
 pub mod prune;
+pub mod train;

@@ -107,7 +107,8 @@ pub enum Update {
         /// Number of this step, from 1, for the bias correction.
         step: u32,
     },
-    /// RMSprop: `s = rho s + (1 - rho) g^2; w -= rate (g + decay w) / (sqrt(s) + eps)`. One state buffer.
+    /// RMSprop with decoupled decay, since `s` is 0 where a unit is dead:
+    /// `s = rho s + (1 - rho) g^2; w -= rate (g / (sqrt(s) + eps) + decay w)`. One state buffer.
     RmsProp {
         /// Learning rate.
         rate: f32,
@@ -115,7 +116,7 @@ pub enum Update {
         rho: f32,
         /// Added to the root.
         eps: f32,
-        /// L2 penalty.
+        /// Decoupled weight decay.
         decay: f32,
     },
 }

@@ -36,7 +36,7 @@ fn oracle(rule: Update, g: f64, state: &mut [f64], w: f64) -> f64 {
         Update::RmsProp { rate, rho, eps, decay } => {
             let [rate, rho, eps, decay] = [rate, rho, eps, decay].map(f64::from);
             state[0] = rho * state[0] + (1.0 - rho) * g * g;
-            w - rate * (g + decay * w) / (state[0].sqrt() + eps)
+            w - rate * (g / (state[0].sqrt() + eps) + decay * w)
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn update(
         (Update::RmsProp { rate, rho, eps, decay }, [s]) => {
             step(gradient, mask, [s], weight, |g, [s], w| {
                 let s = rho * s + (1.0 - rho) * g * g;
-                ([s], w - rate * (g + decay * w) / (s.sqrt() + eps))
+                ([s], w - rate * (g / (s.sqrt() + eps) + decay * w))
             });
         }
         (rule, state) => panic!("{} state buffers for a rule of {}", state.len(), rule.states()),
