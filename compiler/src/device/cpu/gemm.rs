@@ -50,7 +50,7 @@ pub(super) fn gemm(
         return;
     }
     let threads = if m * n * k < SEQUENTIAL { Par::Seq } else { Par::rayon(0) };
-    let c = Target::from_row_major_slice_with_stride_mut(c, m, n, row_stride);
+    let c = target(c, m, n, row_stride);
     matmul(c, accumulate, a, b, alpha, threads);
 }
 
@@ -61,7 +61,7 @@ fn pieces(alpha: f32, a: MatRef<'_, f32>, b: MatRef<'_, f32>) -> Vec<f32> {
     let mut partial = vec![0.0; m * n * k.div_ceil(piece)];
     partial.par_chunks_mut(m * n).enumerate().for_each(|(i, c)| {
         let (start, len) = (i * piece, piece.min(k - i * piece));
-        let c = Target::from_row_major_slice_mut(c, m, n);
+        let c = target(c, m, n, n);
         matmul(c, Accum::Replace, a.subcols(start, len), b.subrows(start, len), alpha, Par::Seq);
     });
     partial
@@ -73,4 +73,10 @@ fn view<'a>(mat: &Mat<'a, Vec<f32>>, rows: usize, cols: usize) -> MatRef<'a, f32
     let data = &mat.buffer[mat.offset..][..(stored_rows - 1) * mat.row_stride + stored_cols];
     let stored = MatRef::from_row_major_slice_with_stride(data, stored_rows, stored_cols, mat.row_stride);
     if mat.transposed { stored.transpose() } else { stored }
+}
+
+/// A row-major `rows x cols` result. Written as a transpose, because faer 0.24's own constructor
+/// of strided row-major results swaps the strides.
+fn target(c: &mut [f32], rows: usize, cols: usize, row_stride: usize) -> Target<'_, f32> {
+    Target::from_column_major_slice_with_stride_mut(c, cols, rows, row_stride).transpose_mut()
 }
