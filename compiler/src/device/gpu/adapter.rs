@@ -85,11 +85,15 @@ fn lacks(
     }
 }
 
-/// Without OpenGL: old devices know only that, but its driver prints to the terminal where there
-/// is no display.
+/// Without OpenGL: devices that know nothing else are too old, and where there is no display
+/// its loader prints to the terminal.
 fn enumerate() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY));
+    let backends = Backends::PRIMARY;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(backends));
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
 }

@@ -122,7 +122,7 @@ impl Kernel {
 }
 
 /// Bytes of the largest parameter block of a shader.
-pub(super) const IMMEDIATES: u32 = 76;
+pub(super) const IMMEDIATES: u32 = 84;
 
 /// A compiled shader.
 #[derive(Debug)]

@@ -11,7 +11,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let oy = i / p.ow % p.oh;
     let ox = i % p.ow;
     var sum = 0.0;
-    for (var ky = 0; ky < p.kh; ky++) {
+    if p.from_step > 0 {
+        sum = y[i];
+    }
+    for (var ky = p.from_step; ky < min(p.to_step, p.kh); ky++) {
         let iy = oy * p.sh - p.top + ky * p.dh;
         if iy < 0 || iy >= p.h {
             continue;
@@ -23,5 +26,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             }
         }
     }
-    y[i] = sum / divisor(oy, ox);
+    if p.to_step >= p.kh {
+        sum /= divisor(oy, ox);
+    }
+    y[i] = sum;
 }

@@ -14,7 +14,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let rows = reach(iy, p.top, p.sh, p.dh, p.kh, p.oh);
     let columns = reach(ix, p.left, p.sw, p.dw, p.kw, p.ow);
     var sum = 0.0;
-    for (var oy = rows.x; oy < rows.y; oy++) {
+    if p.from_step > 0 {
+        sum = dx[i];
+    }
+    for (var oy = rows.x + p.from_step; oy < min(rows.x + p.to_step, rows.y); oy++) {
         if tap_on(iy, oy, p.top, p.sh, p.dh, p.kh) < 0 {
             continue;
         }

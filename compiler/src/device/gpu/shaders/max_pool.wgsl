@@ -13,7 +13,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let x0 = i % p.ow * p.sw - p.left;
     var best = 0.0;
     var best_at = -1;
-    for (var ky = 0; ky < p.kh; ky++) {
+    if p.from_step > 0 {
+        best = y[i];
+        best_at = i32(argmax[i]);
+    }
+    for (var ky = p.from_step; ky < min(p.to_step, p.kh); ky++) {
         let iy = y0 + ky * p.dh;
         if iy < 0 || iy >= p.h {
             continue;
