@@ -9,6 +9,8 @@
 //! device is reported by the next [`Device::download`].
 
 pub mod cpu;
+pub mod gpu;
+pub mod select;
 
 use tfc_formats::op::{Activation, Padding};
 
