@@ -10,7 +10,7 @@ mod generic;
 mod scalar;
 mod weights;
 
-use tfc_formats::artifact::{Rows, Values};
+use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};
 use tfc_formats::op::{Activation, Conv2d};
 
 use crate::tensor::{Tensor, TensorMut};
@@ -73,14 +73,36 @@ impl Kernels {
     }
 }
 
-/// A stored matrix.
+/// The matrix of a step and its bias.
 #[derive(Clone)]
 pub(crate) struct Weights<'a> {
-    pub(crate) rows: Rows<'a>,
+    rows: Rows<'a>,
     /// Columns of every row.
-    pub(crate) cols: usize,
+    cols: usize,
     /// Whether every element is stored.
-    pub(crate) dense: bool,
+    dense: bool,
+    bias: Option<Values<'a>>,
+}
+
+impl<'a> Weights<'a> {
+    pub(crate) fn of(artifact: &Artifact<'a>, step: &Step<'_>) -> Option<Self> {
+        let matrix = step.matrix.as_ref()?;
+        let bias = match step.params.first() {
+            Some(bias) => Some(artifact.values(*bias)?),
+            None => None,
+        };
+        Some(Self {
+            rows: artifact.rows(matrix)?,
+            cols: matrix.cols.try_into().ok()?,
+            dense: matches!(matrix.storage, Storage::Dense { .. }),
+            bias,
+        })
+    }
+
+    /// Bias of output `i`; 0 where there is none.
+    fn bias(&self, i: usize) -> Option<f32> {
+        self.bias.map_or(Some(0.0), |bias| bias.get(i))
+    }
 }
 
 /// A convolution to run.
@@ -88,7 +110,6 @@ pub(crate) struct Conv<'a> {
     pub(crate) spec: Conv2d,
     pub(crate) x: Tensor<'a>,
     pub(crate) weights: Weights<'a>,
-    pub(crate) bias: Option<Values<'a>>,
     pub(crate) activation: Option<Activation>,
     pub(crate) out: TensorMut<'a>,
     /// Room for an offset and a value of each entry of the longest row.
@@ -101,7 +122,6 @@ pub(crate) struct Dense<'a> {
     pub(crate) transposed: bool,
     pub(crate) x: Tensor<'a>,
     pub(crate) weights: Weights<'a>,
-    pub(crate) bias: Option<Values<'a>>,
     pub(crate) activation: Option<Activation>,
     pub(crate) out: TensorMut<'a>,
 }

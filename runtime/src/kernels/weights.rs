@@ -46,11 +46,6 @@ pub(crate) fn widen<'a>(values: Values<'a>, room: &'a mut [f32]) -> Option<&'a [
     }
 }
 
-/// Element `i` of a bias, 0 where there is none.
-pub(crate) fn bias_of(bias: Option<Values<'_>>, i: usize) -> Option<f32> {
-    bias.map_or(Some(0.0), |bias| bias.get(i))
-}
-
 /// Element type of stored indices, so that a loop over them is written once.
 pub(crate) trait NextColumn: Copy {
     /// The column that follows `column` (0 at the start of a row).

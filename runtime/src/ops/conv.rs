@@ -1,4 +1,4 @@
-use tfc_formats::artifact::{Step, Storage};
+use tfc_formats::artifact::Step;
 use tfc_formats::op::Conv2d;
 
 use super::Work;
@@ -10,7 +10,6 @@ pub(super) fn run(step: &Step<'_>, spec: Conv2d, work: Work<'_>) -> Option<()> {
         spec,
         x: *inputs.first()?,
         weights: Weights::of(artifact, step)?,
-        bias: bias(artifact, step)?,
         activation: step.activation,
         out,
         scratch,

@@ -58,6 +58,6 @@ pub(crate) fn run(step: &Step<'_>, mut work: Work<'_>) -> Option<()> {
 }
 
 /// Copies the row of a value.
-fn copy(to: &mut [f32], from: &[f32]) {
+pub(crate) fn copy(to: &mut [f32], from: &[f32]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }

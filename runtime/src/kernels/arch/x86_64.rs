@@ -1,6 +1,8 @@
 //! The generic kernels, compiled for AVX2 and AVX-512 with fused multiply-add.
 #![allow(unsafe_code)]
 
+use std::is_x86_feature_detected;
+
 use crate::kernels::generic::{self, MulAdd};
 use crate::kernels::{Conv, Dense};
 

@@ -7,7 +7,7 @@
 
 use super::MulAdd;
 use crate::kernels::Conv;
-use crate::kernels::weights::{bias_of, columns, widen};
+use crate::kernels::weights::{columns, widen};
 use crate::ops::activation;
 use crate::tensor::Layout;
 use tfc_formats::artifact::{Columns, Rows, Values};
@@ -171,7 +171,7 @@ fn f32s<'a>(rows: &mut Rows<'a>) -> Option<&'a [f32]> {
 /// Scratch as `n` offsets and `n` values.
 fn split(scratch: &mut [f32], n: usize) -> Option<(&mut [u32], &mut [f32])> {
     let (offsets, values) = scratch.split_at_mut_checked(n)?;
-    Some((bytemuck::must_cast_slice_mut(offsets), values.get_mut(..n)?))
+    Some((bytemuck::try_cast_slice_mut(offsets).ok()?, values.get_mut(..n)?))
 }
 
 /// Output channels `o..o + R`, which share their offsets.
@@ -185,7 +185,7 @@ fn channels<M: MulAdd, const R: usize, const T: usize, const S: usize>(
 ) -> Option<()> {
     let mut bias = [0.0; R];
     for (r, bias) in bias.iter_mut().enumerate() {
-        *bias = bias_of(job.bias, o + r)?;
+        *bias = job.weights.bias(o + r)?;
     }
     for line in 0..lines.count {
         let x = job.x.data.get(line * lines.step..)?;

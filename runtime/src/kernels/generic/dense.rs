@@ -4,7 +4,7 @@ use tfc_formats::artifact::{Columns, Row, Values};
 
 use super::MulAdd;
 use crate::kernels::Dense;
-use crate::kernels::weights::{NextColumn, Value, bias_of};
+use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::activation;
 
 /// Sums that a dot product of dense rows is spread over.
@@ -20,7 +20,7 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
         return None;
     }
     for (o, out) in job.out.data.iter_mut().enumerate() {
-        *out = bias_of(job.bias, o)?;
+        *out = job.weights.bias(o)?;
     }
     let rows = job.weights.rows.clone();
     if job.transposed {

@@ -1,12 +1,11 @@
 use crate::kernels::Conv;
-use crate::kernels::weights::bias_of;
 use crate::ops::activation;
 
 /// Any stride, dilation, padding, grouping and halo.
 pub(in crate::kernels) fn conv(job: &mut Conv<'_>) -> Option<()> {
-    let Conv { spec, x, bias, .. } = *job;
+    let Conv { spec, x, .. } = *job;
     for o in 0..job.out.at.c {
-        let bias = bias_of(bias, o)?;
+        let bias = job.weights.bias(o)?;
         for y in 0..job.out.at.h {
             job.out.row(o, y).fill(bias);
         }

@@ -1,13 +1,12 @@
 use crate::kernels::Dense;
-use crate::kernels::weights::bias_of;
 use crate::ops::activation;
 
 /// Any storage, either orientation, any halo.
 pub(in crate::kernels) fn dense(job: &mut Dense<'_>) -> Option<()> {
-    let Dense { x, bias, transposed, .. } = *job;
+    let Dense { x, transposed, .. } = *job;
     let at = job.out.at;
     for o in 0..at.elements() {
-        *job.out.data.get_mut(at.position(o))? = bias_of(bias, o)?;
+        *job.out.data.get_mut(at.position(o))? = job.weights.bias(o)?;
     }
     super::for_weights(job.weights.rows.clone(), |row, column, w| {
         let (o, i) = if transposed { (column, row) } else { (row, column) };

@@ -1,0 +1,52 @@
+//! LeNet-5 as Caffe has it, with made-up weights.
+
+use crate::common::{Builder, Encoding};
+use tfc_formats::artifact::AlignedBytes;
+use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
+use tfc_formats::preprocess::Preprocess;
+
+/// Pseudo-random numbers in -1..1, the same each time.
+pub fn noise(seed: u32, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2654435761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / 2f32.powi(31) - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// As `noise`, with this share of zeros.
+pub fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
+    let mask = noise(seed + 1000, len);
+    noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
+}
+
+pub fn lenet5(zeros: f32, encoding: Encoding) -> AlignedBytes {
+    let mut b = Builder::new();
+    let none = Padding::default();
+    let input = b.value(Shape::new(1, 28, 28), none);
+    let pool = Pool { kernel: [2, 2], stride: [2, 2], pad: none, ceil: true, count_include_pad: false };
+    let mut x = input;
+    for (seed, out_channels) in [(1, 20), (2, 50)] {
+        let conv =
+            Conv2d { out_channels, kernel: [5, 5], stride: [1, 1], dilation: [1, 1], pad: none, groups: 1 };
+        let cols = x.shape.c * 25;
+        let weights = sparse_noise(seed, (out_channels * cols) as usize, zeros);
+        let matrix = b.matrix(out_channels, cols, &weights, encoding);
+        let bias = b.floats(&noise(seed + 10, out_channels as usize), false);
+        x = b.step(Op::Conv2d(conv), &[x], none, Some(matrix), &[bias], None);
+        x = b.step(Op::MaxPool(pool), &[x], none, None, &[], None);
+    }
+    for (seed, out_features, activation) in [(3, 500, Some(Activation::Relu)), (4, 10, None)] {
+        let cols = x.shape.elements().unwrap();
+        let weights = sparse_noise(seed, (out_features * cols) as usize, zeros);
+        let matrix = b.matrix(out_features, cols, &weights, encoding);
+        let bias = b.floats(&noise(seed + 10, out_features as usize), false);
+        let dense = Dense { out_features, transposed: false };
+        x = b.step(Op::Dense(dense), &[x], none, Some(matrix), &[bias], activation);
+    }
+    let output = b.step(Op::Softmax, &[x], none, None, &[], None);
+    b.finish(input, output, Preprocess::default())
+}
