@@ -1,9 +1,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../tests/common/lenet.rs"]
-mod lenet;
 
-use common::Encoding;
+use common::{Arena, Encoding, lenet};
 use std::time::Instant;
 use tfc_formats::artifact::Dtype;
 use tfc_runtime::*;
@@ -18,12 +16,12 @@ fn main() {
     ] {
         let file = lenet::lenet5(zeros, e);
         let model = Model::new(&file).unwrap();
-        let input = lenet::noise(9, 784);
+        let input = common::noise(9, 784);
         for k in Kernels::available() {
-            let mut arena = vec![0u128; model.arena_len().div_ceil(16)];
-            let mut s = Session::with_kernels(&model, bytemuck::cast_slice_mut(&mut arena), k).unwrap();
+            let mut arena = Arena::of(&model);
+            let mut s = Session::with_kernels(&model, arena.bytes(), k).unwrap();
             let n = if k == Kernels::SCALAR { 20 } else { 1000 };
-            let mut best = vec![f64::MAX; 8];
+            let mut best = vec![f64::MAX; 7];
             let mut total = vec![];
             for _ in 0..n {
                 let start = Instant::now();

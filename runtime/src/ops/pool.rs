@@ -10,11 +10,7 @@ pub(super) fn max(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
 
 pub(super) fn average(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     for_windows(spec, x, out, 0.0, |sum, x| sum + x);
-    let [kh, kw] = spec.kernel.map(usize::from);
-    let [sh, sw] = spec.stride.map(usize::from);
-    let pad = spec.pad;
-    let rows = Axis { n: x.at.h, before: pad.top.into(), after: pad.bottom.into(), kernel: kh, stride: sh };
-    let cols = Axis { n: x.at.w, before: pad.left.into(), after: pad.right.into(), kernel: kw, stride: sw };
+    let [rows, cols] = axes(spec, x);
     for c in 0..out.at.c {
         for y in 0..out.at.h {
             let height = rows.divisor(y, spec.count_include_pad);
@@ -48,50 +44,72 @@ impl Axis {
         let start = i * self.stride;
         let (first, end) =
             if padded { (0, self.before + self.n + self.after) } else { (self.before, self.before + self.n) };
-        (start + self.kernel).min(end).saturating_sub(start.max(first)).max(1)
+        (start + self.kernel).min(end).saturating_sub(start.max(first))
     }
 
-    /// The windows whose tap `tap` is inside the input, of `count`.
-    fn inside(&self, tap: usize, count: usize) -> Range<usize> {
-        let first = self.before.saturating_sub(tap).div_ceil(self.stride);
-        let end = (self.n + self.before).saturating_sub(tap).div_ceil(self.stride).min(count);
-        first.min(end)..end
+    /// The windows, of `count`, that are wholly inside the input.
+    fn whole(&self, count: usize) -> Range<usize> {
+        let first = self.before.div_ceil(self.stride).min(count);
+        let room = (self.before + self.n).checked_sub(self.kernel);
+        let end = room.map_or(0, |room| room / self.stride + 1).min(count);
+        first..end.max(first)
     }
 }
 
-/// Folds every window, one tap at a time over a whole row of outputs; taps outside of the input
-/// are left out.
+/// Rows and columns of a pooling of `x`.
+fn axes(spec: Pool, x: Tensor<'_>) -> [Axis; 2] {
+    let ([kh, kw], [sh, sw]) = (spec.kernel.map(usize::from), spec.stride.map(usize::from));
+    let (pad, at) = (spec.pad, x.at);
+    [
+        Axis { n: at.h, before: pad.top.into(), after: pad.bottom.into(), kernel: kh, stride: sh },
+        Axis { n: at.w, before: pad.left.into(), after: pad.right.into(), kernel: kw, stride: sw },
+    ]
+}
+
+/// Folds the part of every window that is inside the input, one row of the input at a time.
 fn for_windows(
     spec: Pool,
     x: Tensor<'_>,
     out: &mut TensorMut<'_>,
     start: f32,
-    fold: impl Fn(f32, f32) -> f32,
+    fold: impl Fn(f32, f32) -> f32 + Copy,
 ) {
     let [kh, kw] = spec.kernel.map(usize::from);
     let [sh, sw] = spec.stride.map(usize::from);
-    let (top, left) = (usize::from(spec.pad.top), usize::from(spec.pad.left));
-    let cols = Axis { n: x.at.w, before: left, after: 0, kernel: kw, stride: sw };
+    let [rows, cols] = axes(spec, x);
+    let whole = cols.whole(out.at.w);
     for c in 0..out.at.c {
         for y in 0..out.at.h {
-            let count = out.at.w;
             let to = out.row(c, y);
             to.fill(start);
             for ky in 0..kh {
-                let Some(from) = (y * sh + ky).checked_sub(top).filter(|&y| y < x.at.h) else { continue };
+                let Some(from) = (y * sh + ky).checked_sub(rows.before).filter(|y| *y < rows.n) else { continue };
                 let from = x.row(c, from);
-                for kx in 0..kw {
-                    let inside = cols.inside(kx, count);
-                    let Some(from) = from.get((inside.start * sw + kx).wrapping_sub(left)..) else { continue };
-                    let Some(to) = to.get_mut(inside) else { continue };
-                    match sw {
-                        // Strides that are known when this is compiled are vectorised.
-                        1 => to.iter_mut().zip(from).for_each(|(to, x)| *to = fold(*to, *x)),
-                        2 => to.iter_mut().zip(from.iter().step_by(2)).for_each(|(to, x)| *to = fold(*to, *x)),
-                        _ => to.iter_mut().zip(from.iter().step_by(sw)).for_each(|(to, x)| *to = fold(*to, *x)),
+                let edges = (0..whole.start).chain(whole.end..to.len());
+                for i in edges {
+                    let taps = (0..kw).filter_map(|kx| from.get((i * sw + kx).checked_sub(cols.before)?));
+                    if let Some(to) = to.get_mut(i) {
+                        *to = taps.fold(*to, |sum, x| fold(sum, *x));
                     }
+                }
+                if let (Some(to), Some(from)) =
+                    (to.get_mut(whole.clone()), from.get((whole.start * sw).wrapping_sub(cols.before)..))
+                {
+                    fold_row(to, from, kw, sw, fold);
                 }
             }
         }
+    }
+}
+
+/// Folds `kernel` elements of `from` into each of `to`, windows `stride` apart.
+fn fold_row(to: &mut [f32], from: &[f32], kernel: usize, stride: usize, fold: impl Fn(f32, f32) -> f32 + Copy) {
+    if (kernel, stride) == (2, 2) {
+        // By far the most frequent, and in this form compilers vectorise it.
+        let (windows, _) = from.as_chunks::<2>();
+        to.iter_mut().zip(windows).for_each(|(to, [a, b])| *to = fold(fold(*to, *a), *b));
+    } else {
+        let windows = from.windows(kernel).step_by(stride);
+        to.iter_mut().zip(windows).for_each(|(to, window)| *to = window.iter().fold(*to, |sum, x| fold(sum, *x)));
     }
 }

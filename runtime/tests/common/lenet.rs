@@ -1,28 +1,11 @@
 //! LeNet-5 as Caffe has it, with made-up weights.
 
-use crate::common::{Builder, Encoding};
+use super::{Builder, Encoding, noise, sparse_noise};
 use tfc_formats::artifact::AlignedBytes;
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
 use tfc_formats::preprocess::Preprocess;
 
-/// Pseudo-random numbers in -1..1, the same each time.
-pub fn noise(seed: u32, len: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2654435761) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as f32 / 2f32.powi(31) - 1.0
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// As `noise`, with this share of zeros.
-pub fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
-    let mask = noise(seed + 1000, len);
-    noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
-}
-
+/// With this share of zeros in every weight.
 pub fn lenet5(zeros: f32, encoding: Encoding) -> AlignedBytes {
     let mut b = Builder::new();
     let none = Padding::default();

@@ -1,12 +1,15 @@
 //! Builds small `.tfc` files: values one after the other in the arena, nothing reused.
 #![allow(dead_code, unreachable_pub)] // each test program uses its part
 
+pub mod lenet;
+
 use half::f16;
 use tfc_formats::artifact::{
     AlignedBytes, Array, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer, scratch_len,
 };
 use tfc_formats::op::{Activation, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
+use tfc_runtime::Model;
 
 /// How a matrix is stored.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,38 @@ impl Encoding {
     }
 }
 
+/// Pseudo-random numbers in -1..1, the same each time.
+pub fn noise(seed: u32, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2654435761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / 2f32.powi(31) - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// As `noise`, with this share of zeros.
+pub fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
+    let mask = noise(seed + 1000, len);
+    noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
+}
+
+/// A session's memory, on the heap, with leftovers in it that must not matter: NaN.
+pub struct Arena(Vec<u128>);
+
+impl Arena {
+    pub fn of(model: &Model<'_>) -> Self {
+        Self(vec![u128::MAX; model.arena_len().div_ceil(16)])
+    }
+
+    pub fn bytes(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+}
+
+/// A file under construction.
 pub struct Builder {
     writer: Writer,
     steps: Vec<Step<'static>>,
@@ -100,10 +135,7 @@ impl Builder {
     ) -> Value {
         let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape).collect();
         let output = self.value(op.output_shape(&shapes).unwrap(), halo);
-        let longest = match matrix {
-            Some(matrix) => matrix.cols.max(matrix.entries()),
-            None => 0,
-        };
+        let longest = matrix.map_or(0, |matrix| matrix.cols);
         self.scratch = self.scratch.max(scratch_len(&op, longest).unwrap());
         self.steps.push(Step {
             name: op.name(),

@@ -11,7 +11,7 @@ use crate::ops::activation;
 const LANES: usize = 64;
 
 /// Sums that a dot product of sparse rows is spread over.
-const SPARSE_LANES: usize = 4;
+const SPARSE_LANES: usize = 8;
 
 /// `None` where the output has a halo.
 #[inline(always)]
@@ -73,8 +73,9 @@ fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
     let (x, x_tail) = x.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (v, x) in values.iter().zip(x) {
+        let v = v.map(V::f32);
         for i in 0..LANES {
-            sums[i] = M::mul_add(v[i].f32(), x[i], sums[i]);
+            sums[i] = M::mul_add(v[i], x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
@@ -100,8 +101,9 @@ fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: 
     let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
     let (values, values_tail) = values.as_chunks::<SPARSE_LANES>();
     for (index, values) in index.iter().zip(values) {
+        let values = values.map(V::f32);
         for i in 0..SPARSE_LANES {
-            sums[i] = M::mul_add(values[i].f32(), next(&index[i]), sums[i]);
+            sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
         }
     }
     let tail: f32 = index_tail.iter().zip(values_tail).map(|(index, v)| v.f32() * next(index)).sum();
