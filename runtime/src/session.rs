@@ -31,10 +31,10 @@ impl<'m, 'a> Session<'m, 'a> {
         kernels: Kernels,
     ) -> Result<Self, SessionError> {
         let (needed, given) = (model.arena_len(), arena.len());
+        let arena = arena.get_mut(..needed).ok_or(SessionError::ArenaLen { needed, given })?;
         if !arena.as_ptr().addr().is_multiple_of(16) {
             return Err(SessionError::ArenaAlignment);
         }
-        let arena = arena.get_mut(..needed).ok_or(SessionError::ArenaLen { needed, given })?;
         // Values begin at multiples of 16 and hold f32, so bytes behind the last whole one are not used.
         let (arena, _) = arena.split_at_mut(needed / 4 * 4);
         let arena = bytemuck::try_cast_slice_mut(arena).map_err(|_| SessionError::ArenaAlignment)?;
@@ -114,7 +114,10 @@ impl<'m, 'a> Session<'m, 'a> {
         }
         let output = &self.model.header().output;
         let range = Layout::of(output).and_then(|at| range(output, &at));
-        range.filter(|_| done == steps).and_then(|range| self.arena.get(range)).ok_or(RunError::Step { step: done })
+        range
+            .filter(|_| done == steps)
+            .and_then(|range| self.arena.get(range))
+            .ok_or(RunError::Step { step: done })
     }
 
     /// Parts the arena into scratch, the output, and what lies before and behind the output: inputs
@@ -133,7 +136,9 @@ impl<'m, 'a> Session<'m, 'a> {
             let place = range(value, &at)?;
             let data = match place.start.checked_sub(end) {
                 Some(start) => after.get(start..start.checked_add(at.len())?)?,
-                None => before.get(place.start.checked_sub(scratch_len)?..place.end.checked_sub(scratch_len)?)?,
+                None => {
+                    before.get(place.start.checked_sub(scratch_len)?..place.end.checked_sub(scratch_len)?)?
+                }
             };
             inputs.push(Tensor { data, at }).ok()?;
         }

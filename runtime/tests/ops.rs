@@ -31,8 +31,12 @@ struct Case {
 
 fn padding(most: u16) -> impl Strategy<Value = Padding> {
     let side = 0..=most;
-    (side.clone(), side.clone(), side.clone(), side)
-        .prop_map(|(top, left, bottom, right)| Padding { top, left, bottom, right })
+    (side.clone(), side.clone(), side.clone(), side).prop_map(|(top, left, bottom, right)| Padding {
+        top,
+        left,
+        bottom,
+        right,
+    })
 }
 
 fn activation() -> impl Strategy<Value = Option<Activation>> {
@@ -146,7 +150,14 @@ fn check(case: Case) -> TestCaseResult {
             planes.push(Plane::new(*shape, &x));
         } else {
             // Other numbers of channels: a 1x1 convolution with known weights.
-            let conv = Conv2d { out_channels: shape.c, kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pad: none, groups: 1 };
+            let conv = Conv2d {
+                out_channels: shape.c,
+                kernel: [1, 1],
+                stride: [1, 1],
+                dilation: [1, 1],
+                pad: none,
+                groups: 1,
+            };
             let weights = common::noise(i as u32, (shape.c * shapes[0].c) as usize);
             let matrix = b.matrix(shape.c, shapes[0].c, &weights, Encoding::DENSE);
             inputs.push(b.step(Op::Conv2d(conv), &[input], halo, Some(matrix), &[], None));
@@ -198,7 +209,7 @@ fn check(case: Case) -> TestCaseResult {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn convolutions(case in case(conv())) { check(case)?; }

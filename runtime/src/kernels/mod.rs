@@ -40,7 +40,9 @@ impl Kernels {
 
     /// All that this processor runs.
     pub fn available() -> impl Iterator<Item = Self> {
-        [Self::SCALAR, Self::GENERIC].into_iter().chain(arch::Isa::available().map(|isa| Self(Kind::Arch(isa))))
+        [Self::SCALAR, Self::GENERIC]
+            .into_iter()
+            .chain(arch::Isa::available().map(|isa| Self(Kind::Arch(isa))))
     }
 
     /// Name in tables.

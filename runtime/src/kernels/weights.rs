@@ -92,3 +92,21 @@ fn next_columns<I: NextColumn>(index: &[I], out: &mut [u32]) {
         *out = column;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Value;
+    use half::f16;
+
+    #[test]
+    fn every_half_widens_exactly() {
+        for bits in 0..=u16::MAX {
+            let half = f16::from_bits(bits);
+            let (found, expected) = (half.f32(), half.to_f32());
+            assert!(
+                found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan(),
+                "{bits:#x}"
+            );
+        }
+    }
+}

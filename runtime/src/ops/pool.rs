@@ -83,7 +83,9 @@ fn for_windows(
             let to = out.row(c, y);
             to.fill(start);
             for ky in 0..kh {
-                let Some(from) = (y * sh + ky).checked_sub(rows.before).filter(|y| *y < rows.n) else { continue };
+                let Some(from) = (y * sh + ky).checked_sub(rows.before).filter(|y| *y < rows.n) else {
+                    continue;
+                };
                 let from = x.row(c, from);
                 let edges = (0..whole.start).chain(whole.end..to.len());
                 for i in edges {
@@ -103,13 +105,21 @@ fn for_windows(
 }
 
 /// Folds `kernel` elements of `from` into each of `to`, windows `stride` apart.
-fn fold_row(to: &mut [f32], from: &[f32], kernel: usize, stride: usize, fold: impl Fn(f32, f32) -> f32 + Copy) {
+fn fold_row(
+    to: &mut [f32],
+    from: &[f32],
+    kernel: usize,
+    stride: usize,
+    fold: impl Fn(f32, f32) -> f32 + Copy,
+) {
     if (kernel, stride) == (2, 2) {
         // By far the most frequent, and in this form compilers vectorise it.
         let (windows, _) = from.as_chunks::<2>();
         to.iter_mut().zip(windows).for_each(|(to, [a, b])| *to = fold(fold(*to, *a), *b));
     } else {
         let windows = from.windows(kernel).step_by(stride);
-        to.iter_mut().zip(windows).for_each(|(to, window)| *to = window.iter().fold(*to, |sum, x| fold(sum, *x)));
+        to.iter_mut()
+            .zip(windows)
+            .for_each(|(to, window)| *to = window.iter().fold(*to, |sum, x| fold(sum, *x)));
     }
 }

@@ -135,6 +135,20 @@ impl Builder {
     ) -> Value {
         let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape).collect();
         let output = self.value(op.output_shape(&shapes).unwrap(), halo);
+        self.step_into(output, op, inputs, matrix, params, activation);
+        output
+    }
+
+    /// As `step`, into a value of before.
+    pub fn step_into(
+        &mut self,
+        output: Value,
+        op: Op,
+        inputs: &[Value],
+        matrix: Option<Matrix>,
+        params: &[Array],
+        activation: Option<Activation>,
+    ) {
         let longest = matrix.map_or(0, |matrix| matrix.cols);
         self.scratch = self.scratch.max(scratch_len(&op, longest).unwrap());
         self.steps.push(Step {
@@ -146,7 +160,6 @@ impl Builder {
             params: params.iter().copied().collect(),
             activation,
         });
-        output
     }
 
     pub fn finish(mut self, input: Value, output: Value, preprocess: Preprocess) -> AlignedBytes {

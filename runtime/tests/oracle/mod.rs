@@ -52,7 +52,10 @@ pub fn conv(op: Conv2d, x: &Plane, weights: &[f64], bias: Option<&[f64]>) -> Pla
             for ky in 0..kh {
                 for kx in 0..kw {
                     let w = weights[(((o * group_in + i) * kh + ky) * kw + kx) as usize];
-                    let at = (y * sh + ky * dh - i64::from(op.pad.top), column * sw + kx * dw - i64::from(op.pad.left));
+                    let at = (
+                        y * sh + ky * dh - i64::from(op.pad.top),
+                        column * sw + kx * dw - i64::from(op.pad.left),
+                    );
                     sum += w * x.get(o / group_out * group_in + i, at.0, at.1).unwrap_or(0.0);
                 }
             }
@@ -65,7 +68,8 @@ fn dense(op: Dense, x: &Plane, weights: &[f64], bias: Option<&[f64]>) -> Plane {
     let (inputs, outputs) = (x.data.len(), op.out_features as usize);
     Plane::from_fn(Shape::vector(op.out_features), |o, _, _| {
         let o = o as usize;
-        let weight = |i: usize| if op.transposed { weights[i * outputs + o] } else { weights[o * inputs + i] };
+        let weight =
+            |i: usize| if op.transposed { weights[i * outputs + o] } else { weights[o * inputs + i] };
         bias.map_or(0.0, |b| b[o]) + (0..inputs).map(|i| weight(i) * x.data[i]).sum::<f64>()
     })
 }

@@ -58,7 +58,11 @@ impl Lines {
     fn tile(&self) -> usize {
         const OVERHEAD: usize = 16;
         let cost = |tile: usize| self.len.div_ceil(tile) * (tile + OVERHEAD);
-        [64, 32, 16, 8].into_iter().filter(|&tile| tile <= self.len).min_by_key(|&tile| cost(tile)).unwrap_or(1)
+        [64, 32, 16, 8]
+            .into_iter()
+            .filter(|&tile| tile <= self.len)
+            .min_by_key(|&tile| cost(tile))
+            .unwrap_or(1)
     }
 }
 
@@ -78,7 +82,8 @@ impl Taps {
         let [kh, kw] = spec.kernel.map(u32::from);
         let [dh, dw] = spec.dilation.map(usize::from);
         let group_in = x.c.checked_div(spec.groups as usize)?;
-        let corner = (x.top.checked_sub(spec.pad.top.into())?) * x.row + x.left.checked_sub(spec.pad.left.into())?;
+        let corner =
+            (x.top.checked_sub(spec.pad.top.into())?) * x.row + x.left.checked_sub(spec.pad.left.into())?;
         let u32 = |n: usize| u32::try_from(n).ok();
         Some(Self {
             kernel: Divisor::new(kh * kw, cols)?,
@@ -238,5 +243,25 @@ fn store(job: &mut Conv<'_>, lines: Lines, o: usize, at: usize, mut sums: &[f32]
             return;
         }
         (sums, y, column) = (later, y + 1, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Divisor;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_divisor_divides_all_numbers_that_it_accepts(divisor in 1u32..70_000, bound in 1usize..5_000_000, n: u32) {
+            match Divisor::new(divisor, bound) {
+                Some(by) => {
+                    for n in [n % bound as u32, bound as u32 - 1, divisor.min(bound as u32) - 1] {
+                        prop_assert_eq!(by.divide(n), (n / divisor, n % divisor));
+                    }
+                }
+                None => prop_assert!(bound as u64 * u64::from(divisor) >= 1 << 32),
+            }
+        }
     }
 }

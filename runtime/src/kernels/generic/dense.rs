@@ -73,9 +73,8 @@ fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
     let (x, x_tail) = x.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (v, x) in values.iter().zip(x) {
-        let v = v.map(V::f32);
         for i in 0..LANES {
-            sums[i] = M::mul_add(v[i], x[i], sums[i]);
+            sums[i] = M::mul_add(v[i].f32(), x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
