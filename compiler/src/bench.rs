@@ -94,7 +94,8 @@ pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Lat
             let names = models[index].artifact().steps().map(|step| step.name.to_owned());
             let medians: Vec<f64> = steps[index].iter_mut().map(|times| percentile(times, 0.5)).collect();
             let sum: f64 = medians.iter().sum();
-            let steps = names.zip(&medians).map(|(name, &p50_us)| StepTime { name, p50_us, share: p50_us / sum });
+            let steps =
+                names.zip(&medians).map(|(name, &p50_us)| StepTime { name, p50_us, share: p50_us / sum });
             let times = &mut whole[index];
             Ok(Latency {
                 runs: times.len(),

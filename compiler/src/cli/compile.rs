@@ -101,7 +101,6 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let options = options(args, data.is_some());
     let fine_tunes = data.is_some() && options.training.epochs > 0 && options.goal != Goal::Keep;
     let device = select(if fine_tunes { args.training.device } else { Choice::Cpu })?;
-    note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
 
     let compiled = match &device {
         AnyDevice::Cpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
@@ -131,6 +130,7 @@ fn drive<D: tfc::device::Device>(
     output: &Path,
     global: Global,
 ) -> Result<Compiled> {
+    note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
     let stop = stop_on_interrupt()?;
     let trains = data.is_some() && options.training.epochs > 0;
     let work = trains.then(|| Work::open(&work_folder(output), args.training.resume)).transpose()?;

@@ -20,7 +20,7 @@ struct Row {
 
 /// Runs the verb.
 pub(super) fn run(global: Global) -> Result<()> {
-    let rows: Vec<Row> = Op::all()
+    let rows: Vec<Row> = Op::EXAMPLES
         .iter()
         .map(|op| Row {
             op: op.name(),

@@ -67,7 +67,6 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     init(&mut network, args.training.seed);
     let options = args.training.options(None);
     let device = select(args.training.device)?;
-    note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
     let report = match &device {
         AnyDevice::Cpu(device) => drive(device, &mut network, &data, &options, args, global),
         AnyDevice::Gpu(device) => drive(device, &mut network, &data, &options, args, global),
@@ -97,6 +96,7 @@ fn drive<D: Device>(
     global: Global,
 ) -> Result<Report> {
     let start = std::time::Instant::now();
+    note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
     let stop = stop_on_interrupt()?;
     let held_out = (args.training.held_out * data.train.len() as f64).round() as usize;
     let (training, validation) = data.train.split(held_out, args.training.seed);

@@ -15,8 +15,7 @@ use crate::execute;
 use crate::train::{EpochStats, Progress};
 
 /// Shares of zeros that are tried one after the other.
-const LEVELS: [f64; 14] =
-    [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995];
+const LEVELS: [f64; 14] = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995];
 
 /// Fine-tuning of one level takes this part of the epochs that a person asked for.
 const EPOCHS_PER_LEVEL: usize = 4;
@@ -84,7 +83,8 @@ pub struct Work(PathBuf);
 impl Work {
     /// Makes the directory; what is in it from a run before goes, unless that run is resumed.
     pub fn open(path: &Path, resume: bool) -> Result<Self, CompileError> {
-        let failed = |error: std::io::Error| CompileError::Work { path: path.into(), reason: error.to_string() };
+        let failed =
+            |error: std::io::Error| CompileError::Work { path: path.into(), reason: error.to_string() };
         if resume && !path.is_dir() {
             let reason = "no unfinished work to resume; run without --resume".to_owned();
             return Err(CompileError::Work { path: path.into(), reason });
@@ -103,7 +103,8 @@ impl Work {
 
     /// Removes the directory and all in it.
     pub fn finish(self) -> Result<(), CompileError> {
-        let failed = |error: std::io::Error| CompileError::Work { path: self.0.clone(), reason: error.to_string() };
+        let failed =
+            |error: std::io::Error| CompileError::Work { path: self.0.clone(), reason: error.to_string() };
         fs::remove_dir_all(&self.0).map_err(failed)
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn all_by_svd(network: &mut Network, rank: Rank) -> Result<Vec<String
             notes.push(format!("{name}: rank {rank} would not be smaller, kept whole"));
             continue;
         }
-        replace_by_svd(network, node, &Svd::new(&matrix)?, rank);
+        replace_by_svd(network, node, &Svd::new(matrix.rows, matrix.cols, &matrix.data)?, rank);
         notes.push(format!("{name}: replaced by factors of rank {rank} (SVD)"));
     }
     Ok(notes)
@@ -104,7 +104,8 @@ pub(super) fn shrink(
     validation: &Samples,
 ) -> Result<Vec<(String, String)>, CompileError> {
     let half = |network: &Network| encode(network, &vec![Precision::F16; network.tensors.len()]);
-    let errors = |encoded: &Encoded| Ok::<_, CompileError>(execute::score(&encoded.bytes, validation)?.errors);
+    let errors =
+        |encoded: &Encoded| Ok::<_, CompileError>(execute::score(&encoded.bytes, validation)?.errors);
     let mut best = half(network)?;
     let allowed = errors(&best)?;
     let mut reasons = Vec::new();
@@ -119,7 +120,7 @@ pub(super) fn shrink(
             reasons.push((name, "no rank is smaller".to_owned()));
             continue;
         }
-        let svd = Svd::new(&matrix)?;
+        let svd = Svd::new(matrix.rows, matrix.cols, &matrix.data)?;
         let attempt = |rank: usize| -> Result<(usize, Network, Encoded), CompileError> {
             let mut smaller = network.clone();
             replace_by_svd(&mut smaller, node, &svd, rank);
@@ -130,7 +131,10 @@ pub(super) fn shrink(
         if first.0 > allowed {
             reasons.push((
                 name,
-                format!("rank {most} would be smaller, but {} validation errors instead of {allowed}", first.0),
+                format!(
+                    "rank {most} would be smaller, but {} validation errors instead of {allowed}",
+                    first.0
+                ),
             ));
             continue;
         }

@@ -251,4 +251,3 @@ fn changes(
     };
     layers(artifact).into_iter().map(change).collect()
 }
-

@@ -1,6 +1,6 @@
 //! f16 where outputs agree.
 
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tfc_formats::dataset::Samples;
 use tfc_formats::network::Network;
@@ -17,7 +17,7 @@ const MAY_FLIP: f64 = 0.001;
 
 /// Inputs on which two encodings of a network are compared.
 #[derive(Debug)]
-pub enum Probe<'a> {
+pub(super) enum Probe<'a> {
     /// Validation samples.
     Samples(&'a Samples),
     /// No data: this many seeded random inputs.
@@ -61,57 +61,49 @@ fn random_input(network: &Network, seed: u64, out: &mut [f32]) {
 
 /// What [`choose`] settled on.
 #[derive(Debug)]
-pub struct Chosen {
+pub(super) struct Chosen {
     /// The smaller artifact.
-    pub encoded: Encoded,
-    /// Precision of each tensor.
-    pub precisions: Vec<Precision>,
-    /// Its outputs on the probe.
-    pub outputs: Vec<Vec<f32>>,
+    pub(super) encoded: Encoded,
     /// Tensors that stayed f32 because f16 changed the outputs.
-    pub kept_f32: Vec<String>,
+    pub(super) kept_f32: Vec<String>,
 }
 
 /// Encodes with f16 weights where the outputs on the probe agree with f32 weights: same
 /// predictions (of labelled samples all but one in a thousand) and values within 1% of the
 /// largest. All tensors are tried at once, then one by one.
-pub fn choose(network: &Network, probe: &Probe<'_>) -> Result<Chosen, CompileError> {
+pub(super) fn choose(network: &Network, probe: &Probe<'_>) -> Result<Chosen, CompileError> {
     let tensors = network.tensors.len();
     let exact = encode(network, &vec![Precision::F32; tensors])?;
     let reference = probe.outputs(network, &exact.bytes)?;
-    let attempt = |precisions: &[Precision]| -> Result<Option<(Encoded, Vec<Vec<f32>>)>, CompileError> {
+    let attempt = |precisions: &[Precision]| -> Result<Option<Encoded>, CompileError> {
         let encoded = encode(network, precisions)?;
         let outputs = probe.outputs(network, &encoded.bytes)?;
-        Ok(agree(&reference, &outputs, probe.may_flip()).then_some((encoded, outputs)))
+        Ok(agree(&reference, &outputs, probe.may_flip()).then_some(encoded))
     };
-    let halves = vec![Precision::F16; tensors];
-    if let Some((encoded, outputs)) = attempt(&halves)? {
-        return Ok(Chosen { encoded, precisions: halves, outputs, kept_f32: Vec::new() });
+    if let Some(encoded) = attempt(&vec![Precision::F16; tensors])? {
+        return Ok(Chosen { encoded, kept_f32: Vec::new() });
     }
     let mut precisions = vec![Precision::F32; tensors];
-    let mut best = (exact, reference.clone());
-    let mut kept_f32 = Vec::new();
-    for id in 0..tensors {
+    let mut chosen = Chosen { encoded: exact, kept_f32: Vec::new() };
+    for (id, tensor) in network.tensors.iter().enumerate() {
         precisions[id] = Precision::F16;
-        match attempt(&precisions)? {
-            Some(found) => best = found,
-            None => {
-                precisions[id] = Precision::F32;
-                kept_f32.push(network.tensors[id].name.clone());
-            }
+        if let Some(encoded) = attempt(&precisions)? {
+            chosen.encoded = encoded;
+        } else {
+            precisions[id] = Precision::F32;
+            chosen.kept_f32.push(tensor.name.clone());
         }
     }
-    Ok(Chosen { encoded: best.0, precisions, outputs: best.1, kept_f32 })
+    Ok(chosen)
 }
 
 fn agree(reference: &[Vec<f32>], outputs: &[Vec<f32>], may_flip: usize) -> bool {
     let largest = reference.iter().flatten().fold(0.0f32, |m, v| m.max(v.abs()));
-    let mut pairs = reference.iter().zip(outputs);
     let close = reference
         .iter()
         .flatten()
         .zip(outputs.iter().flatten())
         .all(|(a, b)| (a - b).abs() <= AGREE * largest);
-    let flips = pairs.by_ref().filter(|(a, b)| arg_max(a) != arg_max(b)).count();
+    let flips = reference.iter().zip(outputs).filter(|(a, b)| arg_max(a) != arg_max(b)).count();
     close && flips <= may_flip
 }

@@ -34,7 +34,8 @@ impl<D: Device> Stage<'_, D> {
     /// Weights of the network that score lowest go, until this share of them is zero. Zeros
     /// that are there stay.
     pub(super) fn prune(&self, network: &Network, sparsity: f64) -> Result<Masks, CompileError> {
-        let scores = prune::scores(self.device, network, self.options.method, &self.options.factors(), &mut |_| {})?;
+        let scores =
+            prune::scores(self.device, network, self.options.method, &self.options.factors(), &mut |_| {})?;
         Ok(prune::masks(network, &scores, sparsity, self.options.scope, &Masks::of_nonzeros(network)))
     }
 
@@ -63,17 +64,12 @@ impl<D: Device> Stage<'_, D> {
             _ => Ok(None),
         };
         let training = TrainOptions { epochs, ..self.options.training.clone() };
-        let mut control = Control {
-            progress,
-            stop: self.stop,
-            checkpoint: self.checkpoint.clone(),
-            resume: self.resume,
-        };
+        let mut control =
+            Control { progress, stop: self.stop, checkpoint: self.checkpoint.clone(), resume: self.resume };
         let masks = Masks::of_nonzeros(network);
         let teacher = training.distill.map(|_| self.teacher);
         let data = Data { train: &data.train, validation: &data.validation, teacher };
-        let history =
-            train::train(self.device, network, masks, data, &training, &mut prune, &mut control)?;
+        let history = train::train(self.device, network, masks, data, &training, &mut prune, &mut control)?;
         Ok(history.epochs)
     }
 }

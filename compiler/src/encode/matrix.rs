@@ -23,7 +23,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    pub(super) const fn bytes(self) -> usize {
+    /// Bytes of a value.
+    pub const fn bytes(self) -> usize {
         match self {
             Precision::F32 => 4,
             Precision::F16 => 2,

@@ -27,13 +27,38 @@ pub enum Rank {
 }
 
 impl Rank {
-    fn of(self, size: usize, classes: usize) -> usize {
+    /// Latent dimensions of a type with `size` objects in a network with `classes` outputs.
+    pub fn of(self, size: usize, classes: usize) -> usize {
         let rank = match self {
             Rank::HalfClasses => classes.div_ceil(2),
             Rank::Fixed(rank) => rank,
             Rank::Fraction(share) => (share * size as f64).ceil() as usize,
         };
         rank.clamp(1, size.max(1))
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rank::HalfClasses => f.pad("half-classes"),
+            Rank::Fixed(rank) => write!(f, "{rank}"),
+            Rank::Fraction(share) => write!(f, "{share:?}"),
+        }
+    }
+}
+
+impl FromStr for Rank {
+    type Err = String;
+
+    /// `half-classes`, a whole number, or a share with a decimal point such as `0.25`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fixed = || text.parse().ok().filter(|rank| *rank > 0).map(Rank::Fixed);
+        let share = || text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Rank::Fraction);
+        let known = (text == "half-classes").then_some(Rank::HalfClasses);
+        known.or_else(fixed).or_else(share).ok_or_else(|| {
+            format!("`{text}` is no rank: half-classes, a number such as 32, or a share such as 0.25")
+        })
     }
 }
 

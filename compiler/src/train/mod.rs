@@ -32,8 +32,16 @@ pub use init::init;
 pub use options::{Distill, Optimizer, Schedule, TrainOptions};
 
 use tfc_formats::network::Network;
+use tfc_formats::op::{Op, Shape};
 
 use crate::device::cpu::Cpu;
+
+/// Whether an op has a backward pass; [`Op::Softmax`] only as the last of a network.
+pub fn trains(op: &Op) -> bool {
+    let x = Shape::new(4, 8, 8);
+    let output = op.output_shape(&[x]).unwrap_or(x);
+    *op == Op::Softmax || ops::layer::<Cpu>(op, &[x], output).is_some()
+}
 
 /// Whether a network can be trained and evaluated here.
 ///
