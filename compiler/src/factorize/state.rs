@@ -204,14 +204,16 @@ impl<'d, D: Device> State<'d, D> {
     }
 }
 
-/// Overwrites a positive semidefinite `k x k` matrix with its pseudo-inverse. Eigenvalues that
-/// f32 cannot tell from zero count as zero.
+/// Share of the largest eigenvalue of `G^T G` below which others are rounding errors of f32.
+const CUTOFF: f64 = 8.0 * f32::EPSILON as f64;
+
+/// Overwrites a positive semidefinite `k x k` matrix with its pseudo-inverse.
 fn pseudo_inverse(k: usize, matrix: &mut [f32]) {
     let eigen = symmetric(k, matrix).map(SymmetricEigen::new);
     let Some(SymmetricEigen { eigenvectors, eigenvalues }) = eigen else {
         return matrix.fill(f32::NAN);
     };
-    let cutoff = eigenvalues.max() * k as f64 * f64::from(f32::EPSILON);
+    let cutoff = eigenvalues.max() * CUTOFF;
     let inverse = eigenvalues.map(|e| if e > cutoff { 1.0 / e } else { 0.0 });
     let scaled = &eigenvectors * DMatrix::from_diagonal(&inverse);
     let product = scaled * eigenvectors.transpose();
