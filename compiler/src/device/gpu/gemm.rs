@@ -74,6 +74,7 @@ pub(super) fn gemm(
             beta.into(),
         ];
         recorder.run_groups(kernel, &[a.buffer, b.buffer, to], [tiles_m * tiles_n, splits], &params);
+        recorder.worked(m * n * k);
     };
     if splits == 1 {
         return product(c.buffer, c.offset, c.row_stride, alpha, beta);

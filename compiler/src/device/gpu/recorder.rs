@@ -13,9 +13,11 @@ use super::{
 };
 use crate::device::DeviceError;
 
-/// Dispatches of a submission: enough to hide its cost, few enough that none runs for
-/// seconds, which some drivers take for a hang.
+/// Dispatches of a submission, enough to hide its cost.
 const DISPATCHES: usize = 128;
+/// Multiply-accumulates of a submission: few enough that none runs for seconds, which some drivers
+/// take for a hang.
+const WORK: usize = 1 << 35;
 /// Bytes on their way to the device in a submission.
 const STAGED: u64 = 64 << 20;
 /// Submissions that may wait for the device.
@@ -46,6 +48,7 @@ struct Open {
     pass: Option<wgpu::ComputePass<'static>>,
     encoder: Option<wgpu::CommandEncoder>,
     dispatches: usize,
+    work: usize,
     staged: u64,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
 }
@@ -245,6 +248,15 @@ impl Recorder {
         }
     }
 
+    /// Tells that the last dispatch takes so many multiply-accumulates.
+    pub(super) fn worked(&self, multiply_accumulates: usize) {
+        let mut open = lock(&self.open);
+        open.work += multiply_accumulates;
+        if open.work >= WORK {
+            self.submit(&mut open);
+        }
+    }
+
     fn pipeline(&self, kernel: Kernel) -> Arc<Pipeline> {
         let mut pipelines = lock(&self.pipelines);
         Arc::clone(pipelines.entry(kernel).or_insert_with(|| Arc::new(kernel.compile(&self.device))))
@@ -253,7 +265,7 @@ impl Recorder {
     /// Hands over what is recorded, and waits where the device has fallen behind.
     fn submit(&self, open: &mut Open) {
         open.pass = None;
-        (open.dispatches, open.staged) = (0, 0);
+        (open.dispatches, open.work, open.staged) = (0, 0, 0);
         let Some(encoder) = open.encoder.take() else { return };
         open.in_flight.push_back(self.queue.submit([encoder.finish()]));
         if open.in_flight.len() > IN_FLIGHT {
@@ -307,5 +319,6 @@ impl Recorder {
 }
 
 fn keep_first(failure: &Mutex<Option<String>>, reason: String) {
-    lock(failure).get_or_insert(reason);
+    // Drivers and wgpu describe errors over several lines.
+    lock(failure).get_or_insert_with(|| reason.split_whitespace().collect::<Vec<_>>().join(" "));
 }
