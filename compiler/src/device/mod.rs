@@ -1,5 +1,5 @@
 //! The small set of tensor operations that training and factorization are written in, and its
-//! two backends: `gpu` (wgpu and WGSL) and `cpu` (`gemm` and rayon).
+//! two backends: `gpu` (wgpu and WGSL) and `cpu` (`faer` and rayon).
 //!
 //! All tensors are f32 and live in flat buffers. Activations are channel-major: `[C, B, H, W]`
 //! for planes and `[C, B]` for vectors, so that a convolution is one matrix product and

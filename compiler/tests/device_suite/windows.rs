@@ -8,7 +8,6 @@ const fn pad(top: u16, left: u16, bottom: u16, right: u16) -> Padding {
 }
 
 /// A window whose output extents round down.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn window(
     c: usize,
     [h, w]: [usize; 2],

@@ -9,9 +9,9 @@ use crate::device::{Mat, MatMut};
 const SEQUENTIAL: usize = 1 << 19;
 
 /// Results up to this size offer too few tiles to several threads.
-const SMALL: usize = 1 << 14;
+const SMALL: usize = 1 << 15;
 /// A small result's inner extent is cut into pieces at least this long...
-const PIECE: usize = 1 << 11;
+const PIECE: usize = 1 << 10;
 /// ... but not into more than this many. Neither depends on the number of threads.
 const PIECES: usize = 32;
 

@@ -29,6 +29,7 @@ impl Planes {
 pub(super) fn max_pool(window: &Window, batch: usize, x: &[f32], y: &mut [f32], argmax: &mut [f32]) {
     let planes = Planes::new(window, batch);
     let (rows, columns) = (Axis::rows(window), Axis::cols(window));
+    let reaches = columns.reaches();
     y[..planes.count * planes.output]
         .par_chunks_mut(planes.output)
         .zip(argmax[..planes.count * planes.output].par_chunks_mut(planes.output))
@@ -41,9 +42,8 @@ pub(super) fn max_pool(window: &Window, batch: usize, x: &[f32], y: &mut [f32], 
                 argmax.fill(0.0);
                 for ky in 0..rows.kernel {
                     let Some(iy) = rows.input_of(oy, ky) else { continue };
-                    for kx in 0..columns.kernel {
-                        let reach = columns.reach(kx);
-                        let (y, argmax) = (&mut y[reach.outputs.clone()], &mut argmax[reach.outputs]);
+                    for reach in &reaches {
+                        let (y, argmax) = (&mut y[reach.outputs.clone()], &mut argmax[reach.outputs.clone()]);
                         let first = (iy * columns.input + reach.first) as f32;
                         let step = columns.stride as f32;
                         let x = &x[iy * columns.input..][reach.first..columns.input];
@@ -88,6 +88,7 @@ fn reciprocals(window: &Window, divisor: Divisor) -> [Vec<f32>; 2] {
 pub(super) fn avg_pool(window: &Window, divisor: Divisor, batch: usize, x: &[f32], y: &mut [f32]) {
     let planes = Planes::new(window, batch);
     let (rows, columns) = (Axis::rows(window), Axis::cols(window));
+    let reaches = columns.reaches();
     let [row_scale, column_scale] = reciprocals(window, divisor);
     y[..planes.count * planes.output]
         .par_chunks_mut(planes.output)
@@ -98,9 +99,8 @@ pub(super) fn avg_pool(window: &Window, divisor: Divisor, batch: usize, x: &[f32
                 y.fill(0.0);
                 for ky in 0..rows.kernel {
                     let Some(iy) = rows.input_of(oy, ky) else { continue };
-                    for kx in 0..columns.kernel {
-                        let reach = columns.reach(kx);
-                        let y = &mut y[reach.outputs];
+                    for reach in &reaches {
+                        let y = &mut y[reach.outputs.clone()];
                         let x = &x[iy * columns.input..][reach.first..columns.input];
                         gather(y.len(), x, columns.stride, |i, x| y[i] += x);
                     }
@@ -115,6 +115,7 @@ pub(super) fn avg_pool(window: &Window, divisor: Divisor, batch: usize, x: &[f32
 pub(super) fn avg_pool_backward(window: &Window, divisor: Divisor, batch: usize, dy: &[f32], dx: &mut [f32]) {
     let planes = Planes::new(window, batch);
     let (rows, columns) = (Axis::rows(window), Axis::cols(window));
+    let reaches = columns.reaches();
     let [row_scale, column_scale] = reciprocals(window, divisor);
     dx[..planes.count * planes.input]
         .par_chunks_mut(planes.input)
@@ -129,10 +130,9 @@ pub(super) fn avg_pool_backward(window: &Window, divisor: Divisor, batch: usize,
                 }
                 for ky in 0..rows.kernel {
                     let Some(iy) = rows.input_of(oy, ky) else { continue };
-                    for kx in 0..columns.kernel {
-                        let reach = columns.reach(kx);
+                    for reach in &reaches {
                         let dx = &mut dx[iy * columns.input..][reach.first..columns.input];
-                        scatter_add(dx, &share[reach.outputs], columns.stride);
+                        scatter_add(dx, &share[reach.outputs.clone()], columns.stride);
                     }
                 }
             }

@@ -59,6 +59,11 @@ impl Axis {
         Reach { outputs: start..end, first: start * self.stride + at - self.before }
     }
 
+    /// [`reach`](Self::reach) of every tap.
+    pub(super) fn reaches(&self) -> Vec<Reach> {
+        (0..self.kernel).map(|tap| self.reach(tap)).collect()
+    }
+
     /// Input of a tap at one output, if it lies on the input.
     pub(super) fn input_of(&self, output: usize, tap: usize) -> Option<usize> {
         (output * self.stride + tap * self.dilation).checked_sub(self.before).filter(|i| *i < self.input)
