@@ -1,17 +1,25 @@
 //! What kernels read from the file, one element at a time.
 
 use half::f16;
-use tfc_formats::artifact::{Columns, Values};
+use tfc_formats::artifact::Columns;
 
 /// Element type of stored values, so that a loop over them is written once.
 pub(crate) trait Value: Copy {
     fn f32(self) -> f32;
+
+    /// Values as f32: where they lie, or widened into `room`, as many as it holds.
+    fn wide<'a>(values: &'a [Self], room: &'a mut [f32]) -> &'a [f32];
 }
 
 impl Value for f32 {
     #[inline(always)]
     fn f32(self) -> f32 {
         self
+    }
+
+    #[inline(always)]
+    fn wide<'a>(values: &'a [Self], _: &'a mut [f32]) -> &'a [f32] {
+        values
     }
 }
 
@@ -27,18 +35,11 @@ impl Value for f16 {
         let infinite_or_nan = if moved & SPECIAL == SPECIAL { 0xff << 23 } else { 0 };
         f32::from_bits((f32::from_bits(moved) * RESCALE).to_bits() | infinite_or_nan)
     }
-}
 
-/// Values as f32: where they lie, or widened into `room`.
-#[inline(always)]
-pub(crate) fn widen<'a>(values: Values<'a>, room: &'a mut [f32]) -> Option<&'a [f32]> {
-    match values {
-        Values::F32(v) => Some(v),
-        Values::F16(v) => {
-            let room = room.get_mut(..v.len())?;
-            room.iter_mut().zip(v).for_each(|(wide, v)| *wide = v.f32());
-            Some(room)
-        }
+    #[inline(always)]
+    fn wide<'a>(values: &'a [Self], room: &'a mut [f32]) -> &'a [f32] {
+        room.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.f32());
+        room.get(..values.len()).unwrap_or(room)
     }
 }
 

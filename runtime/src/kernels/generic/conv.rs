@@ -5,9 +5,11 @@
 //! `y * row stride` further in the input, so one run of `T` positions may span several rows, and
 //! what falls between two rows is computed and not stored. Other strides go row by row.
 
+use half::f16;
+
 use super::MulAdd;
 use crate::kernels::Conv;
-use crate::kernels::weights::{columns, widen};
+use crate::kernels::weights::{Value, columns};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
 use tfc_formats::artifact::{Columns, Rows, Values};
@@ -164,7 +166,11 @@ fn run<M: MulAdd, const T: usize, const S: usize>(job: &mut Conv<'_>, lines: Lin
             if !job.weights.dense {
                 taps.offsets(row.columns, offsets);
             }
-            channels::<M, 1, T, S>(job, lines, o, offsets, [widen(row.values, room)?])?;
+            let values = match row.values {
+                Values::F32(v) => v,
+                Values::F16(v) => f16::wide(v, room),
+            };
+            channels::<M, 1, T, S>(job, lines, o, offsets, [values])?;
         }
     }
     Some(())
@@ -225,10 +231,12 @@ fn tile<M: MulAdd, const R: usize, const T: usize, const S: usize>(
     let mut sums = bias.map(|bias| [bias; T]);
     for (k, &offset) in offsets.iter().enumerate() {
         let window = x.get(offset as usize..)?.get(..(T - 1) * S + 1)?;
+        // Loaded once for all channels.
+        let window: [f32; T] = core::array::from_fn(|i| window[i * S]);
         for (sums, weights) in sums.iter_mut().zip(&weights) {
             let w = *weights.get(k)?;
             for i in 0..T {
-                sums[i] = M::mul_add(w, window[i * S], sums[i]);
+                sums[i] = M::mul_add(w, window[i], sums[i]);
             }
         }
     }

@@ -8,10 +8,13 @@ use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::activation;
 
 /// Sums that a dot product of dense rows is spread over.
-const LANES: usize = 64;
+const LANES: usize = 32;
 
 /// Sums that a dot product of sparse rows is spread over.
 const SPARSE_LANES: usize = 8;
+
+/// Entries of a sparse row whose values are widened at a time.
+const CHUNK: usize = 64;
 
 /// `None` where the output has a halo.
 #[inline(always)]
@@ -97,16 +100,20 @@ fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: 
         column = index.after(column);
         x.get(column as usize).copied().unwrap_or(0.0)
     };
-    let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
-    let (values, values_tail) = values.as_chunks::<SPARSE_LANES>();
-    for (index, values) in index.iter().zip(values) {
-        let values = values.map(V::f32);
-        for i in 0..SPARSE_LANES {
-            sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
+    let mut room = [0.0; CHUNK];
+    for (index, values) in index.chunks(CHUNK).zip(values.chunks(CHUNK)) {
+        let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
+        let (values, values_tail) = V::wide(values, &mut room).as_chunks::<SPARSE_LANES>();
+        for (index, values) in index.iter().zip(values) {
+            for i in 0..SPARSE_LANES {
+                sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
+            }
+        }
+        for ((index, value), sum) in index_tail.iter().zip(values_tail).zip(&mut sums) {
+            *sum = M::mul_add(*value, next(index), *sum);
         }
     }
-    let tail: f32 = index_tail.iter().zip(values_tail).map(|(index, v)| v.f32() * next(index)).sum();
-    sums.iter().sum::<f32>() + tail
+    sums.iter().sum()
 }
 
 #[inline(always)]
