@@ -8,7 +8,7 @@ use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::activation;
 
 /// Sums that a dot product of dense rows is spread over.
-const LANES: usize = 32;
+const LANES: usize = 64;
 
 /// Sums that a dot product of sparse rows is spread over.
 const SPARSE_LANES: usize = 8;
@@ -75,9 +75,11 @@ fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
     let (values, values_tail) = values.as_chunks::<LANES>();
     let (x, x_tail) = x.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
-    for (v, x) in values.iter().zip(x) {
+    let mut room = [0.0; LANES];
+    for (values, x) in values.iter().zip(x) {
+        let Some(values) = V::wide(values, &mut room).first_chunk::<LANES>() else { break };
         for i in 0..LANES {
-            sums[i] = M::mul_add(v[i].f32(), x[i], sums[i]);
+            sums[i] = M::mul_add(values[i], x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
