@@ -228,17 +228,23 @@ fn tile<M: MulAdd, const R: usize, const T: usize, const S: usize>(
     weights: [&[f32]; R],
     bias: [f32; R],
 ) -> Option<[[f32; T]; R]> {
-    let mut sums = bias.map(|bias| [bias; T]);
+    let mut sums = [[0.0; T]; R];
     for (k, &offset) in offsets.iter().enumerate() {
         let window = x.get(offset as usize..)?.get(..(T - 1) * S + 1)?;
         // Loaded once for all channels.
-        let window: [f32; T] = core::array::from_fn(|i| window[i * S]);
+        let window = match window.first_chunk::<T>() {
+            Some(window) if S == 1 => *window,
+            _ => core::array::from_fn(|i| window[i * S]),
+        };
         for (sums, weights) in sums.iter_mut().zip(&weights) {
             let w = *weights.get(k)?;
             for i in 0..T {
                 sums[i] = M::mul_add(w, window[i], sums[i]);
             }
         }
+    }
+    for (sums, bias) in sums.iter_mut().zip(bias) {
+        sums.iter_mut().for_each(|sum| *sum += bias);
     }
     Some(sums)
 }

@@ -1,11 +1,12 @@
 //! Matrix-vector product, bound by the bytes of the matrix.
 
+use half::f16;
 use tfc_formats::artifact::{Columns, Row, Values};
 
 use super::MulAdd;
 use crate::kernels::Dense;
 use crate::kernels::weights::{NextColumn, Value};
-use crate::ops::activation;
+use crate::ops::{self, activation};
 
 /// Sums that a dot product of dense rows is spread over.
 const LANES: usize = 64;
@@ -22,8 +23,10 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
     if !job.out.at.is_packed() || !job.x.at.is_packed() {
         return None;
     }
-    for (o, out) in job.out.data.iter_mut().enumerate() {
-        *out = job.weights.bias(o)?;
+    match job.weights.bias {
+        None => job.out.data.fill(0.0),
+        Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
+        Some(Values::F16(bias)) => _ = f16::wide(bias, job.out.data),
     }
     let rows = job.weights.rows.clone();
     if job.transposed {
@@ -83,15 +86,7 @@ fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
-    // Halved over and over: short dependencies and small rounding errors.
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            sums[i] += sums[i + width];
-        }
-        width /= 2;
-    }
-    sums[0] + tail
+    total(sums) + tail
 }
 
 #[inline(always)]
@@ -115,7 +110,20 @@ fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: 
             *sum = M::mul_add(*value, next(index), *sum);
         }
     }
-    sums.iter().sum()
+    total(sums)
+}
+
+/// Sum of a power of two of sums, halved over and over: short dependencies, small rounding errors.
+#[inline(always)]
+fn total<const N: usize>(mut sums: [f32; N]) -> f32 {
+    let mut width = N / 2;
+    while width > 0 {
+        for i in 0..width {
+            sums[i] += sums[i + width];
+        }
+        width /= 2;
+    }
+    sums[0]
 }
 
 #[inline(always)]
