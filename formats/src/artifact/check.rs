@@ -28,29 +28,18 @@ pub(super) fn check(artifact: &Artifact<'_>, file_len: u32) -> Result<(), Artifa
         return Err(ArtifactError::OutputHalo);
     }
 
-    let mut work = u64::from(file_len) * SHARING;
+    let mut budget = u64::from(file_len) * SHARING;
     let mut steps = artifact.steps();
     for step in 0..header.steps {
         let failed = |error| ArtifactError::Step { step, error };
         // The count is the header's, so there is a record, or the bytes of one are missing.
         let record = steps.decode().ok().flatten().ok_or(failed(StepError::Decode))?;
-        work = work.checked_sub(cost(&record)).ok_or(ArtifactError::Sharing { step })?;
-        check_step(artifact, &record).map_err(failed)?;
+        check_step(artifact, &record, &mut budget).map_err(failed)?;
     }
     if steps.has_rest() {
         return Err(ArtifactError::ManifestEnd);
     }
     Ok(())
-}
-
-/// Rows and entries that the check of a step's matrix visits at most.
-fn cost(step: &Step<'_>) -> u64 {
-    match step.matrix {
-        Some(Matrix { storage: Storage::Csr { row_len, values, .. }, .. }) => {
-            u64::from(row_len.len) + u64::from(values.len)
-        }
-        _ => 0,
-    }
 }
 
 fn check_value(header: &Header<'_>, value: &Value) -> Result<(), ValueError> {
@@ -68,7 +57,7 @@ fn check_value(header: &Header<'_>, value: &Value) -> Result<(), ValueError> {
     Ok(())
 }
 
-fn check_step(artifact: &Artifact<'_>, step: &Step<'_>) -> Result<(), StepError> {
+fn check_step(artifact: &Artifact<'_>, step: &Step<'_>, budget: &mut u64) -> Result<(), StepError> {
     let header = artifact.header();
     let mut shapes = heapless::Vec::<Shape, MAX_INPUTS>::new();
     for input in &step.inputs {
@@ -90,7 +79,7 @@ fn check_step(artifact: &Artifact<'_>, step: &Step<'_>) -> Result<(), StepError>
 
     let input = *shapes.first().ok_or(StepError::Decode)?;
     let longest_row = match (step.op.weight_shape(input), &step.matrix) {
-        (Some(shape), Some(matrix)) => check_matrix(artifact, matrix, shape)?,
+        (Some(shape), Some(matrix)) => check_matrix(artifact, matrix, shape, budget)?,
         (None, None) => 0,
         _ => return Err(StepError::Matrix),
     };
@@ -146,7 +135,12 @@ fn check_array(
 }
 
 /// Number of entries of the longest row.
-fn check_matrix(artifact: &Artifact<'_>, matrix: &Matrix, shape: (u32, u32)) -> Result<u32, StepError> {
+fn check_matrix(
+    artifact: &Artifact<'_>,
+    matrix: &Matrix,
+    shape: (u32, u32),
+    budget: &mut u64,
+) -> Result<u32, StepError> {
     let (rows, cols) = shape;
     if (matrix.rows, matrix.cols) != shape {
         return Err(StepError::MatrixShape { rows, cols });
@@ -166,6 +160,8 @@ fn check_matrix(artifact: &Artifact<'_>, matrix: &Matrix, shape: (u32, u32)) -> 
             check_array(artifact, row_len, &[Dtype::U8, Dtype::U16, Dtype::U32], rows)?;
             check_array(artifact, values, floats, values.len)?;
             check_array(artifact, array, dtypes, values.len)?;
+            let cost = u64::from(rows) + u64::from(values.len);
+            *budget = budget.checked_sub(cost).ok_or(StepError::Sharing)?;
             let lens = artifact.row_lens(row_len).ok_or(StepError::Array)?;
             let longest = check_row_lens(lens, rows, values.len)?;
             check_columns(artifact, matrix)?;

@@ -49,12 +49,6 @@ pub enum ArtifactError {
     Output(ValueError),
     /// The network's output has a halo.
     OutputHalo,
-    /// Steps name the same sparse matrices so often that checking them would take longer than
-    /// a fixed multiple of the file's length.
-    Sharing {
-        /// Step at which the limit was passed.
-        step: u32,
-    },
     /// A step is wrong.
     Step {
         /// Its number, from 0.
@@ -112,6 +106,9 @@ pub enum StepError {
         /// The row.
         row: u32,
     },
+    /// This step and those before it name the same sparse matrices so often that checking them
+    /// would take longer than a fixed multiple of the file's length.
+    Sharing,
     /// A wrong number of parameter arrays.
     Params,
     /// Needs more scratch than the header reserves.
@@ -164,7 +161,6 @@ impl Display for ArtifactError {
             Self::Input(error) => write!(f, "the network's input {error}"),
             Self::Output(error) => write!(f, "the network's output {error}"),
             Self::OutputHalo => f.write_str("the network's output has a halo"),
-            Self::Sharing { step } => write!(f, "step {step}: sparse matrices are shared too often"),
             Self::Step { step, error } => write!(f, "step {step}: {error}"),
         }
     }
@@ -191,6 +187,7 @@ impl Display for StepError {
             Self::Column { row } => {
                 write!(f, "columns of row {row} are not rising or outside the matrix")
             }
+            Self::Sharing => f.write_str("sparse matrices are shared by too many steps"),
             Self::Params => f.write_str("the number of parameter arrays does not fit the op"),
             Self::Scratch => f.write_str("needs more scratch than the header reserves"),
         }

@@ -68,7 +68,8 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileError>
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.prefix(".tfc-").tempfile_in(folder).map_err(|e| io(without_path(e)))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+    let inner = file.as_file_mut();
+    inner.write_all(bytes).and_then(|()| inner.sync_all()).map_err(io)?;
     file.persist(path).map_err(|e| io(e.error))?;
     Ok(())
 }

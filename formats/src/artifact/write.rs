@@ -24,7 +24,7 @@ pub enum WriteError {
 }
 
 /// Builds a `.tfc` file. The same calls give the same bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Writer {
     sections: Vec<u8>,
     arrays: Vec<Array>,
