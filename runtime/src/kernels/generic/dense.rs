@@ -8,8 +8,10 @@ use crate::kernels::Dense;
 use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::{self, activation};
 
-/// Sums that a dot product of dense rows is spread over.
+/// Sums that a dot product of dense rows is spread over: f32 is bound by memory, and for halves
+/// registers are needed to widen them.
 const LANES: usize = 64;
+const HALF_LANES: usize = 32;
 
 /// Sums that a dot product of sparse rows is spread over.
 const SPARSE_LANES: usize = 8;
@@ -48,8 +50,8 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
 #[inline(always)]
 fn dot<M: MulAdd>(row: &Row<'_>, x: &[f32]) -> f32 {
     match (row.columns, row.values) {
-        (Columns::All, Values::F32(v)) => dense_dot::<M, _>(v, x),
-        (Columns::All, Values::F16(v)) => dense_dot::<M, _>(v, x),
+        (Columns::All, Values::F32(v)) => dense_dot::<M, _, LANES>(v, x),
+        (Columns::All, Values::F16(v)) => dense_dot::<M, _, HALF_LANES>(v, x),
         (Columns::Delta(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
         (Columns::Delta(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
         (Columns::U16(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
@@ -74,15 +76,13 @@ fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
 }
 
 #[inline(always)]
-fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
-    let (values, values_tail) = values.as_chunks::<LANES>();
-    let (x, x_tail) = x.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    let mut room = [0.0; LANES];
+fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
+    let (values, values_tail) = values.as_chunks::<N>();
+    let (x, x_tail) = x.as_chunks::<N>();
+    let mut sums = [0.0; N];
     for (values, x) in values.iter().zip(x) {
-        let Some(values) = V::wide(values, &mut room).first_chunk::<LANES>() else { break };
-        for i in 0..LANES {
-            sums[i] = M::mul_add(values[i], x[i], sums[i]);
+        for i in 0..N {
+            sums[i] = M::mul_add(values[i].f32(), x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
