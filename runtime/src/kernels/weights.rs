@@ -1,11 +1,14 @@
 //! What kernels read from the file, one element at a time.
 
 use half::f16;
-use tfc_formats::artifact::{Columns, Values};
+use tfc_formats::artifact::Columns;
 
 /// Element type of stored values, so that a loop over them is written once.
 pub(crate) trait Value: Copy {
     fn f32(self) -> f32;
+
+    /// Values as f32: where they lie, or widened into `room`, as many as it holds.
+    fn wide<'a>(values: &'a [Self], room: &'a mut [f32]) -> &'a [f32];
 }
 
 impl Value for f32 {
@@ -13,36 +16,30 @@ impl Value for f32 {
     fn f32(self) -> f32 {
         self
     }
-}
 
-impl Value for f16 {
-    /// Exact, and without the branches and calls that keep compilers from vectorising.
     #[inline(always)]
-    fn f32(self) -> f32 {
-        const EXPONENT_SHIFT: u32 = (127 - 15) << 23;
-        /// 2^-14, the smallest normal f16: added to a subnormal's bits and subtracted again.
-        const SMALLEST: u32 = EXPONENT_SHIFT + (1 << 23);
-        let bits = u32::from(self.to_bits());
-        let magnitude = (bits & 0x7fff) << 13;
-        let normal = magnitude + EXPONENT_SHIFT;
-        let special = normal + EXPONENT_SHIFT;
-        let subnormal = f32::from_bits(magnitude + SMALLEST) - f32::from_bits(SMALLEST);
-        let wide = if magnitude < 0x0400 << 13 { subnormal.to_bits() } else { normal };
-        let wide = if magnitude >= 0x7c00 << 13 { special } else { wide };
-        f32::from_bits(wide | (bits & 0x8000) << 16)
+    fn wide<'a>(values: &'a [Self], _: &'a mut [f32]) -> &'a [f32] {
+        values
     }
 }
 
-/// Values as f32: where they lie, or widened into `room`.
-#[inline(always)]
-pub(crate) fn widen<'a>(values: Values<'a>, room: &'a mut [f32]) -> Option<&'a [f32]> {
-    match values {
-        Values::F32(v) => Some(v),
-        Values::F16(v) => {
-            let room = room.get_mut(..v.len())?;
-            room.iter_mut().zip(v).for_each(|(wide, v)| *wide = v.f32());
-            Some(room)
-        }
+impl Value for f16 {
+    /// Exact, and short enough without branches and calls to be vectorised: the bits of the half,
+    /// moved to where f32 has them, are a number that is too small by the difference of the biases
+    /// of the exponents. Subnormal halves come out right too.
+    #[inline(always)]
+    fn f32(self) -> f32 {
+        const RESCALE: f32 = f32::from_bits((127 + 127 - 15) << 23);
+        const SPECIAL: u32 = 0x1f << 23;
+        let moved = ((self.to_bits() as i16 as i32) << 13) as u32 & 0x8fff_e000;
+        let infinite_or_nan = if moved & SPECIAL == SPECIAL { 0xff << 23 } else { 0 };
+        f32::from_bits((f32::from_bits(moved) * RESCALE).to_bits() | infinite_or_nan)
+    }
+
+    #[inline(always)]
+    fn wide<'a>(values: &'a [Self], room: &'a mut [f32]) -> &'a [f32] {
+        room.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.f32());
+        room.get(..values.len()).unwrap_or(room)
     }
 }
 

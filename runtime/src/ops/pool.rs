@@ -78,9 +78,19 @@ fn for_windows(
     let [sh, sw] = spec.stride.map(usize::from);
     let [rows, cols] = axes(spec, x);
     let whole = cols.whole(out.at.w);
+    // By far the most frequent, and compilers vectorise it if it is written out.
+    let halves =
+        (spec.kernel, spec.stride) == ([2, 2], [2, 2]) && spec.pad.is_zero() && whole.len() == out.at.w;
     for c in 0..out.at.c {
         for y in 0..out.at.h {
             let to = out.row(c, y);
+            if halves && 2 * y + 1 < rows.n {
+                let (above, below) = (x.row(c, 2 * y).as_chunks().0, x.row(c, 2 * y + 1).as_chunks().0);
+                for (to, ([a, b], [c, d])) in to.iter_mut().zip(above.iter().zip(below)) {
+                    *to = fold(fold(*a, *b), fold(*c, *d));
+                }
+                continue;
+            }
             to.fill(start);
             for ky in 0..kh {
                 let Some(from) = (y * sh + ky).checked_sub(rows.before).filter(|y| *y < rows.n) else {
@@ -94,32 +104,12 @@ fn for_windows(
                         *to = taps.fold(*to, |sum, x| fold(sum, *x));
                     }
                 }
-                if let (Some(to), Some(from)) =
-                    (to.get_mut(whole.clone()), from.get((whole.start * sw).wrapping_sub(cols.before)..))
-                {
-                    fold_row(to, from, kw, sw, fold);
+                let from = from.get((whole.start * sw).wrapping_sub(cols.before)..).unwrap_or_default();
+                let to = to.get_mut(whole.clone()).unwrap_or_default();
+                for (to, window) in to.iter_mut().zip(from.windows(kw).step_by(sw)) {
+                    *to = window.iter().fold(*to, |sum, x| fold(sum, *x));
                 }
             }
         }
-    }
-}
-
-/// Folds `kernel` elements of `from` into each of `to`, windows `stride` apart.
-fn fold_row(
-    to: &mut [f32],
-    from: &[f32],
-    kernel: usize,
-    stride: usize,
-    fold: impl Fn(f32, f32) -> f32 + Copy,
-) {
-    if (kernel, stride) == (2, 2) {
-        // By far the most frequent, and in this form compilers vectorise it.
-        let (windows, _) = from.as_chunks::<2>();
-        to.iter_mut().zip(windows).for_each(|(to, [a, b])| *to = fold(fold(*to, *a), *b));
-    } else {
-        let windows = from.windows(kernel).step_by(stride);
-        to.iter_mut()
-            .zip(windows)
-            .for_each(|(to, window)| *to = window.iter().fold(*to, |sum, x| fold(sum, *x)));
     }
 }

@@ -6,6 +6,12 @@ use std::is_x86_feature_detected;
 use crate::kernels::generic::{self, MulAdd};
 use crate::kernels::{Conv, Dense};
 
+/// Half of 16 registers of 8.
+type Avx2 = Fused<64>;
+
+/// Half of 32 registers of 16.
+type Avx512 = Fused<256>;
+
 /// An instruction set that this processor has: only [`available`](Self::available) makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kernels) struct Isa(Level);
@@ -16,10 +22,12 @@ enum Level {
     Avx512,
 }
 
-/// One instruction under the features below.
-struct Fused;
+/// One instruction under the features below, which also decide how many sums fit registers.
+struct Fused<const SUMS: usize>;
 
-impl MulAdd for Fused {
+impl<const SUMS: usize> MulAdd for Fused<SUMS> {
+    const SUMS: usize = SUMS;
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -66,20 +74,20 @@ impl Isa {
 
 #[target_feature(enable = "avx2,fma")]
 fn conv_avx2(job: &mut Conv<'_>) -> Option<()> {
-    generic::conv::<Fused>(job)
+    generic::conv::<Avx2>(job)
 }
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl")]
 fn conv_avx512(job: &mut Conv<'_>) -> Option<()> {
-    generic::conv::<Fused>(job)
+    generic::conv::<Avx512>(job)
 }
 
 #[target_feature(enable = "avx2,fma")]
 fn dense_avx2(job: &mut Dense<'_>) -> Option<()> {
-    generic::dense::<Fused>(job)
+    generic::dense::<Avx2>(job)
 }
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl")]
 fn dense_avx512(job: &mut Dense<'_>) -> Option<()> {
-    generic::dense::<Fused>(job)
+    generic::dense::<Avx512>(job)
 }

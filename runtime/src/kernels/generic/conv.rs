@@ -5,20 +5,30 @@
 //! `y * row stride` further in the input, so one run of `T` positions may span several rows, and
 //! what falls between two rows is computed and not stored. Other strides go row by row.
 
+use half::f16;
+
 use super::MulAdd;
 use crate::kernels::Conv;
-use crate::kernels::weights::{columns, widen};
-use crate::ops::activation;
+use crate::kernels::weights::{Value, columns};
+use crate::ops::{self, activation};
 use crate::tensor::Layout;
 use tfc_formats::artifact::{Columns, Rows, Values};
 use tfc_formats::op::Conv2d;
+
+/// Output channels of a dense matrix that share what is loaded.
+const BLOCK: usize = 4;
+
+/// Most positions that are summed at a time.
+const LONGEST_TILE: usize = 64;
 
 /// `None` where the input's halo is smaller than the padding or the horizontal stride exceeds 2.
 #[inline(always)]
 pub(in crate::kernels) fn conv<M: MulAdd>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
-    match (job.spec.stride[1], lines.tile()) {
-        (1, 64) => run::<M, 64, 1>(job, lines),
+    let blocked = job.weights.dense && f32s(&mut job.weights.rows.clone()).is_some();
+    let most = if blocked { M::SUMS / BLOCK } else { LONGEST_TILE };
+    match (job.spec.stride[1], lines.tile(most)) {
+        (1, LONGEST_TILE) => run::<M, LONGEST_TILE, 1>(job, lines),
         (1, 32) => run::<M, 32, 1>(job, lines),
         (1, 16) => run::<M, 16, 1>(job, lines),
         (1, 8) => run::<M, 8, 1>(job, lines),
@@ -55,14 +65,11 @@ impl Lines {
     }
 
     /// Length of a tile: the one that computes least, a tile counting as so many positions more.
-    fn tile(&self) -> usize {
+    fn tile(&self, most: usize) -> usize {
         const OVERHEAD: usize = 16;
         let cost = |tile: usize| self.len.div_ceil(tile) * (tile + OVERHEAD);
-        [64, 32, 16, 8]
-            .into_iter()
-            .filter(|&tile| tile <= self.len)
-            .min_by_key(|&tile| cost(tile))
-            .unwrap_or(1)
+        let fits = |tile: &usize| *tile <= most.min(self.len);
+        [LONGEST_TILE, 32, 16, 8].into_iter().filter(fits).min_by_key(|&tile| cost(tile)).unwrap_or(1)
     }
 }
 
@@ -145,12 +152,12 @@ fn run<M: MulAdd, const T: usize, const S: usize>(job: &mut Conv<'_>, lines: Lin
         if job.weights.dense {
             let (offsets, _) = split(scratch, cols)?;
             taps.offsets(Columns::All, offsets);
-            while end - o >= 4 {
+            while end - o >= BLOCK {
                 let mut block = rows.clone();
                 let weights = [f32s(&mut block), f32s(&mut block), f32s(&mut block), f32s(&mut block)];
                 let [Some(a), Some(b), Some(c), Some(d)] = weights else { break };
-                channels::<M, 4, T, S>(job, lines, o, offsets, [a, b, c, d])?;
-                (o, rows) = (o + 4, block);
+                channels::<M, BLOCK, T, S>(job, lines, o, offsets, [a, b, c, d])?;
+                (o, rows) = (o + BLOCK, block);
             }
         }
         for o in o..end {
@@ -159,7 +166,11 @@ fn run<M: MulAdd, const T: usize, const S: usize>(job: &mut Conv<'_>, lines: Lin
             if !job.weights.dense {
                 taps.offsets(row.columns, offsets);
             }
-            channels::<M, 1, T, S>(job, lines, o, offsets, [widen(row.values, room)?])?;
+            let values = match row.values {
+                Values::F32(v) => v,
+                Values::F16(v) => f16::wide(v, room),
+            };
+            channels::<M, 1, T, S>(job, lines, o, offsets, [values])?;
         }
     }
     Some(())
@@ -217,15 +228,23 @@ fn tile<M: MulAdd, const R: usize, const T: usize, const S: usize>(
     weights: [&[f32]; R],
     bias: [f32; R],
 ) -> Option<[[f32; T]; R]> {
-    let mut sums = bias.map(|bias| [bias; T]);
+    let mut sums = [[0.0; T]; R];
     for (k, &offset) in offsets.iter().enumerate() {
         let window = x.get(offset as usize..)?.get(..(T - 1) * S + 1)?;
+        // Loaded once for all channels.
+        let window = match window.first_chunk::<T>() {
+            Some(window) if S == 1 => *window,
+            _ => core::array::from_fn(|i| window[i * S]),
+        };
         for (sums, weights) in sums.iter_mut().zip(&weights) {
             let w = *weights.get(k)?;
             for i in 0..T {
-                sums[i] = M::mul_add(w, window[i * S], sums[i]);
+                sums[i] = M::mul_add(w, window[i], sums[i]);
             }
         }
+    }
+    for (sums, bias) in sums.iter_mut().zip(bias) {
+        sums.iter_mut().for_each(|sum| *sum += bias);
     }
     Some(sums)
 }
@@ -236,8 +255,8 @@ fn store(job: &mut Conv<'_>, lines: Lines, o: usize, at: usize, mut sums: &[f32]
     let (mut y, mut column) = (at / lines.row, at % lines.row);
     while y < job.out.at.h {
         let (now, later) = sums.split_at(sums.len().min(lines.row - column));
-        for (to, from) in job.out.row(o, y).iter_mut().skip(column).zip(now) {
-            *to = *from;
+        if let Some(to) = job.out.row(o, y).get_mut(column..) {
+            ops::copy(to, now);
         }
         if later.is_empty() {
             return;

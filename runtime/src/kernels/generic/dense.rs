@@ -1,17 +1,23 @@
 //! Matrix-vector product, bound by the bytes of the matrix.
 
+use half::f16;
 use tfc_formats::artifact::{Columns, Row, Values};
 
 use super::MulAdd;
 use crate::kernels::Dense;
 use crate::kernels::weights::{NextColumn, Value};
-use crate::ops::activation;
+use crate::ops::{self, activation};
 
-/// Sums that a dot product of dense rows is spread over.
+/// Sums that a dot product of dense rows is spread over: f32 is bound by memory, and for halves
+/// registers are needed to widen them.
 const LANES: usize = 64;
+const HALF_LANES: usize = 32;
 
 /// Sums that a dot product of sparse rows is spread over.
 const SPARSE_LANES: usize = 8;
+
+/// Entries of a sparse row whose values are widened at a time.
+const CHUNK: usize = 64;
 
 /// `None` where the output has a halo.
 #[inline(always)]
@@ -19,8 +25,10 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
     if !job.out.at.is_packed() || !job.x.at.is_packed() {
         return None;
     }
-    for (o, out) in job.out.data.iter_mut().enumerate() {
-        *out = job.weights.bias(o)?;
+    match job.weights.bias {
+        None => job.out.data.fill(0.0),
+        Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
+        Some(Values::F16(bias)) => _ = f16::wide(bias, job.out.data),
     }
     let rows = job.weights.rows.clone();
     if job.transposed {
@@ -42,8 +50,8 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
 #[inline(always)]
 fn dot<M: MulAdd>(row: &Row<'_>, x: &[f32]) -> f32 {
     match (row.columns, row.values) {
-        (Columns::All, Values::F32(v)) => dense_dot::<M, _>(v, x),
-        (Columns::All, Values::F16(v)) => dense_dot::<M, _>(v, x),
+        (Columns::All, Values::F32(v)) => dense_dot::<M, _, LANES>(v, x),
+        (Columns::All, Values::F16(v)) => dense_dot::<M, _, HALF_LANES>(v, x),
         (Columns::Delta(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
         (Columns::Delta(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
         (Columns::U16(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
@@ -68,25 +76,17 @@ fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
 }
 
 #[inline(always)]
-fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
-    let (values, values_tail) = values.as_chunks::<LANES>();
-    let (x, x_tail) = x.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (v, x) in values.iter().zip(x) {
-        for i in 0..LANES {
-            sums[i] = M::mul_add(v[i].f32(), x[i], sums[i]);
+fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
+    let (values, values_tail) = values.as_chunks::<N>();
+    let (x, x_tail) = x.as_chunks::<N>();
+    let mut sums = [0.0; N];
+    for (values, x) in values.iter().zip(x) {
+        for i in 0..N {
+            sums[i] = M::mul_add(values[i].f32(), x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
-    // Halved over and over: short dependencies and small rounding errors.
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            sums[i] += sums[i + width];
-        }
-        width /= 2;
-    }
-    sums[0] + tail
+    total(sums) + tail
 }
 
 #[inline(always)]
@@ -97,16 +97,33 @@ fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: 
         column = index.after(column);
         x.get(column as usize).copied().unwrap_or(0.0)
     };
-    let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
-    let (values, values_tail) = values.as_chunks::<SPARSE_LANES>();
-    for (index, values) in index.iter().zip(values) {
-        let values = values.map(V::f32);
-        for i in 0..SPARSE_LANES {
-            sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
+    let mut room = [0.0; CHUNK];
+    for (index, values) in index.chunks(CHUNK).zip(values.chunks(CHUNK)) {
+        let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
+        let (values, values_tail) = V::wide(values, &mut room).as_chunks::<SPARSE_LANES>();
+        for (index, values) in index.iter().zip(values) {
+            for i in 0..SPARSE_LANES {
+                sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
+            }
+        }
+        for ((index, value), sum) in index_tail.iter().zip(values_tail).zip(&mut sums) {
+            *sum = M::mul_add(*value, next(index), *sum);
         }
     }
-    let tail: f32 = index_tail.iter().zip(values_tail).map(|(index, v)| v.f32() * next(index)).sum();
-    sums.iter().sum::<f32>() + tail
+    total(sums)
+}
+
+/// Sum of a power of two of sums, halved over and over: short dependencies, small rounding errors.
+#[inline(always)]
+fn total<const N: usize>(mut sums: [f32; N]) -> f32 {
+    let mut width = N / 2;
+    while width > 0 {
+        for i in 0..width {
+            sums[i] += sums[i + width];
+        }
+        width /= 2;
+    }
+    sums[0]
 }
 
 #[inline(always)]

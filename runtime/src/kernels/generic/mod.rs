@@ -7,9 +7,14 @@ mod dense;
 pub(super) use conv::conv;
 pub(super) use dense::dense;
 
-/// How a product is added. A fused multiply-add is one instruction where the processor has it
+/// What the generic kernels need to know of an instruction set.
+///
+/// A fused multiply-add is one instruction where the processor has it
 /// and a slow call where it has not, so the instruction set decides.
 pub(super) trait MulAdd {
+    /// Sums that the vector registers hold, with room left for what is added to them.
+    const SUMS: usize;
+
     /// `a * b + c`.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
@@ -18,6 +23,9 @@ pub(super) trait MulAdd {
 pub(super) struct Unfused;
 
 impl MulAdd for Unfused {
+    /// Eight registers of four, as SSE2 and NEON have them to spare.
+    const SUMS: usize = 32;
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
