@@ -1,5 +1,6 @@
 //! What can be wrong with a file that is imported or written.
 
+use std::boxed::Box;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ use super::graph::GraphError;
 use super::tensors::{DtypeError, Tensors};
 use crate::network::NetworkError;
 
-/// Why a network could not be imported or saved. One line that names the file, except that an
-/// unknown architecture lists the tensors, one a line.
+/// Why a network could not be imported or saved. One line that names the file; only an
+/// unknown architecture lists, below that line, the families that are known and the tensors.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -67,7 +68,7 @@ pub enum ImportError {
         /// The file with the description.
         path: PathBuf,
         /// The error in it.
-        error: GraphError,
+        error: Box<GraphError>,
     },
     /// The network does not pass [`Network::check`](crate::network::Network::check).
     #[error("{}: {error}", path.display())]
@@ -75,7 +76,7 @@ pub enum ImportError {
         /// The file with the tensors.
         path: PathBuf,
         /// What is wrong.
-        error: NetworkError,
+        error: Box<NetworkError>,
     },
     /// The tensors' names are those of a known family, their shapes are not.
     #[error(
@@ -89,12 +90,12 @@ pub enum ImportError {
         /// The family's name.
         family: &'static str,
         /// What does not fit.
-        error: NetworkError,
+        error: Box<NetworkError>,
     },
     /// Nothing tells how the tensors are connected.
     #[error(
-        "{}: the architecture is not known; draft a description with `tfc graph`, complete it \
-         and give it with --graph. Known by their tensors: {}. Tensors of the file:{tensors}",
+        "{}: the architecture is not known; draft a description with `tfc graph`, complete it and \
+         give it with --graph\nknown by their tensors:{}\ntensors of the file:{tensors}",
         path.display(),
         super::known::summary()
     )]

@@ -44,7 +44,10 @@
 //! node names are not read.
 
 mod attributes;
+mod fields;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;
