@@ -80,6 +80,16 @@ fn every_op_round_trips() {
 }
 
 #[test]
+fn the_documented_example_loads() {
+    let lines = include_str!("mod.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let example: Vec<&str> =
+        lines.skip_while(|l| *l != " ```toml").skip(1).take_while(|l| *l != " ```").collect();
+    let network = Graph::parse(&example.join("\n"), None, None).unwrap().bind(None).unwrap();
+    assert_eq!(network.shapes().unwrap().last(), Some(&Shape::vector(10)));
+    assert_eq!(network.name, "small");
+}
+
+#[test]
 fn defaults() {
     let network = every_op();
     let mut tensors = network.tensors.clone();
