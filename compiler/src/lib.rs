@@ -1,4 +1,11 @@
 //! `tfc`: prunes, factorizes and fine-tunes trained networks and writes them as `.tfc` files.
 
+pub mod bench;
+pub mod compile;
 pub mod device;
+pub mod encode;
+pub mod execute;
+pub mod factorize;
 pub mod prune;
+pub mod report;
+pub mod train;

@@ -1,2 +1,7 @@
 //! The `tfc` binary.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

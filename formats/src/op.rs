@@ -1,4 +1,4 @@
-//! What a layer computes. Shared, to the letter, by [`crate::network`] and [`crate::artifact`].
+//! What a layer computes. Shared, to the letter, by `network` and [`artifact`](crate::artifact).
 //!
 //! Variants are only ever appended: their position is their number in `.tfc` files.
 
@@ -197,6 +197,44 @@ pub enum Op {
 }
 
 impl Op {
+    /// One of each operation, with the commonest settings, for tables of what is supported.
+    pub const EXAMPLES: [Op; 18] = {
+        let pool = Pool {
+            kernel: [2, 2],
+            stride: [2, 2],
+            pad: Padding::same(0),
+            ceil: false,
+            count_include_pad: false,
+        };
+        [
+            Op::Conv2d(Conv2d {
+                out_channels: 4,
+                kernel: [3, 3],
+                stride: [1, 1],
+                dilation: [1, 1],
+                pad: Padding::same(1),
+                groups: 1,
+            }),
+            Op::Dense(Dense { out_features: 4, transposed: false }),
+            Op::MaxPool(pool),
+            Op::AvgPool(pool),
+            Op::GlobalAvgPool,
+            Op::BatchNorm { eps: 1e-5 },
+            Op::Lrn { size: 5, alpha: 1e-4, beta: 0.75, bias: 1.0 },
+            Op::Activation(Activation::Relu),
+            Op::Activation(Activation::Relu6),
+            Op::Activation(Activation::LeakyRelu { alpha: 0.01 }),
+            Op::Activation(Activation::Sigmoid),
+            Op::Activation(Activation::Tanh),
+            Op::Maxout { pieces: 2 },
+            Op::Add,
+            Op::Concat,
+            Op::Flatten,
+            Op::Softmax,
+            Op::Dropout { rate: 0.5 },
+        ]
+    };
+
     /// Name in messages, tables and graph descriptions.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
 //! The small set of tensor operations that training and factorization are written in, and its
-//! two backends: `gpu` (wgpu and WGSL) and `cpu` (`gemm` and rayon).
+//! two backends: `gpu` (wgpu and WGSL) and `cpu` (`faer` and rayon).
 //!
 //! All tensors are f32 and live in flat buffers. Activations are channel-major: `[C, B, H, W]`
 //! for planes and `[C, B]` for vectors, so that a convolution is one matrix product and
@@ -7,6 +7,10 @@
 //!
 //! Operations only record work where the backend works asynchronously; what went wrong on the
 //! device is reported by the next [`Device::download`].
+
+pub mod cpu;
+pub mod gpu;
+pub mod select;
 
 use tfc_formats::op::{Activation, Padding};
 
@@ -105,7 +109,8 @@ pub enum Update {
         /// Number of this step, from 1, for the bias correction.
         step: u32,
     },
-    /// RMSprop: `s = rho s + (1 - rho) g^2; w -= rate (g + decay w) / (sqrt(s) + eps)`. One state buffer.
+    /// RMSprop with decoupled decay, since `s` is 0 where a unit is dead:
+    /// `s = rho s + (1 - rho) g^2; w -= rate (g / (sqrt(s) + eps) + decay w)`. One state buffer.
     RmsProp {
         /// Learning rate.
         rate: f32,
@@ -113,7 +118,7 @@ pub enum Update {
         rho: f32,
         /// Added to the root.
         eps: f32,
-        /// L2 penalty.
+        /// Decoupled weight decay.
         decay: f32,
     },
 }

@@ -1,5 +1,19 @@
 //! Which weights stay: scores, thresholds, schedules and the masks that come of them.
+//!
+//! [`scores`] says how much each weight matters, [`masks`] prunes the lowest until a sparsity is
+//! met, and [`sparsity_at`] spreads that over rounds.
 
+mod magnitude;
 mod mask;
+mod mfbp;
+mod mfbp_inflate;
+mod random;
+mod schedule;
+mod score;
+mod threshold;
+mod tri;
 
 pub use mask::Masks;
+pub use schedule::sparsity_at;
+pub use score::{Method, Scores, scores};
+pub use threshold::{Scope, masks};

@@ -137,3 +137,44 @@ pub struct Step<'a> {
     /// Applied to each element as it is stored.
     pub activation: Option<Activation>,
 }
+
+impl Dtype {
+    /// Bytes of one element.
+    pub const fn size(self) -> u32 {
+        match self {
+            Dtype::U8 => 1,
+            Dtype::F16 | Dtype::U16 => 2,
+            Dtype::F32 | Dtype::U32 => 4,
+        }
+    }
+}
+
+impl Array {
+    /// Bytes of all elements, or `None` if they do not fit 32 bits.
+    pub const fn bytes(self) -> Option<u32> {
+        self.len.checked_mul(self.dtype.size())
+    }
+}
+
+impl Value {
+    /// Shape with the halo, or `None` if an extent does not fit 32 bits.
+    pub fn padded(&self) -> Option<Shape> {
+        let h = self.shape.h.checked_add(u32::from(self.halo.top) + u32::from(self.halo.bottom))?;
+        let w = self.shape.w.checked_add(u32::from(self.halo.left) + u32::from(self.halo.right))?;
+        Some(Shape { h, w, ..self.shape })
+    }
+
+    /// Bytes in the arena, halo included, or `None` if they do not fit 32 bits.
+    pub fn bytes(&self) -> Option<u32> {
+        self.padded()?.elements()?.checked_mul(self.dtype.size())
+    }
+}
+
+impl Matrix {
+    /// Number of stored entries; entries of value zero may be among them.
+    pub const fn entries(&self) -> u32 {
+        match self.storage {
+            Storage::Dense { values } | Storage::Csr { values, .. } => values.len,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Latency of artifacts on this machine: one sample at a time, one thread.
+//!
+//! Several artifacts are timed in one run, turn by turn, so that what the machine does meanwhile
+//! hits all of them alike and their ratio holds.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tfc_formats::artifact::AlignedBytes;
+use tfc_runtime::{Model, Session};
+
+use crate::execute::ExecuteError;
+
+/// Runs before anything is timed.
+const WARM_UP: usize = 20;
+
+/// Runs of one artifact before it is the next one's turn.
+const TURN: usize = 10;
+
+/// Latencies of one artifact.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latency {
+    /// Timed runs.
+    pub runs: usize,
+    /// Fastest run, microseconds.
+    pub min_us: f64,
+    /// Half of the runs are faster.
+    pub p50_us: f64,
+    /// Nine of ten are.
+    pub p90_us: f64,
+    /// All but one of a hundred are.
+    pub p99_us: f64,
+    /// From the file's bytes in memory to a session ready to run, microseconds, fastest of several.
+    pub init_us: f64,
+    /// Median time of each step, in order; measured in runs of their own.
+    pub steps: Vec<StepTime>,
+    /// Bytes of the file.
+    pub file_bytes: usize,
+    /// Bytes of the arena.
+    pub arena_bytes: usize,
+}
+
+/// Time of one step.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepTime {
+    /// Name of the step.
+    pub name: String,
+    /// Median, microseconds.
+    pub p50_us: f64,
+    /// Share of the sum over all steps, 0 to 1.
+    pub share: f64,
+}
+
+/// Times artifacts turn by turn for about `seconds` in all on the same input.
+pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Latency>, ExecuteError> {
+    let aligned: Vec<AlignedBytes> = files.iter().map(|bytes| AlignedBytes::from(*bytes)).collect();
+    let models: Vec<Model<'_>> = aligned.iter().map(|bytes| Model::new(bytes)).collect::<Result<_, _>>()?;
+    let mut arenas: Vec<AlignedBytes> =
+        models.iter().map(|model| AlignedBytes::zeroed(model.arena_len())).collect();
+    let mut sessions: Vec<Session<'_, '_>> = models
+        .iter()
+        .zip(&mut arenas)
+        .map(|(model, arena)| Session::new(model, arena))
+        .collect::<Result<_, _>>()?;
+
+    let mut whole: Vec<Vec<Duration>> = vec![Vec::new(); files.len()];
+    let mut steps: Vec<Vec<Vec<Duration>>> =
+        models.iter().map(|model| vec![Vec::new(); model.artifact().steps().count()]).collect();
+    for session in &mut sessions {
+        for _ in 0..WARM_UP {
+            session.run(input)?;
+        }
+    }
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    while whole.iter().any(|times| times.len() < TURN) || Instant::now() < end {
+        for (index, session) in sessions.iter_mut().enumerate() {
+            for _ in 0..TURN {
+                let start = Instant::now();
+                session.run(input)?;
+                whole[index].push(start.elapsed());
+            }
+            let mut last = Instant::now();
+            session.run_observed(input, &mut |step, _| {
+                let now = Instant::now();
+                steps[index][step].push(now - last);
+                last = now;
+            })?;
+        }
+    }
+    drop(sessions);
+    (0..files.len())
+        .map(|index| {
+            let init_us = init(&aligned[index])?;
+            let names = models[index].artifact().steps().map(|step| step.name.to_owned());
+            let medians: Vec<f64> = steps[index].iter_mut().map(|times| percentile(times, 0.5)).collect();
+            let sum: f64 = medians.iter().sum();
+            let steps =
+                names.zip(&medians).map(|(name, &p50_us)| StepTime { name, p50_us, share: p50_us / sum });
+            let times = &mut whole[index];
+            Ok(Latency {
+                runs: times.len(),
+                min_us: percentile(times, 0.0),
+                p50_us: percentile(times, 0.5),
+                p90_us: percentile(times, 0.9),
+                p99_us: percentile(times, 0.99),
+                init_us,
+                steps: steps.collect(),
+                file_bytes: files[index].len(),
+                arena_bytes: models[index].arena_len(),
+            })
+        })
+        .collect()
+}
+
+fn init(bytes: &AlignedBytes) -> Result<f64, ExecuteError> {
+    let mut fastest = f64::INFINITY;
+    for _ in 0..TURN {
+        let start = Instant::now();
+        let model = Model::new(bytes)?;
+        let taken = start.elapsed();
+        let mut arena = AlignedBytes::zeroed(model.arena_len());
+        let start = Instant::now();
+        std::hint::black_box(Session::new(&model, &mut arena)?);
+        fastest = fastest.min((taken + start.elapsed()).as_secs_f64() * 1e6);
+    }
+    Ok(fastest)
+}
+
+/// Microseconds below which this share of the times lies.
+fn percentile(times: &mut [Duration], share: f64) -> f64 {
+    times.sort_unstable();
+    let index = (share * (times.len().saturating_sub(1)) as f64).round() as usize;
+    times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+}

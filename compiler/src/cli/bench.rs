@@ -1,0 +1,128 @@
+//! `tfc bench`: latency on this machine, the dense network beside the pruned one.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde::Serialize;
+use tfc::bench::{Latency, latencies};
+use tfc::encode::densify;
+use tfc::report::{Align, bytes, table};
+
+use super::output::emit;
+use super::{CheckFailed, Global, artifact};
+
+/// Time a .tfc file on this machine: one sample, one thread, beside the same network dense.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The artifact: model.tfc.
+    model: PathBuf,
+    /// Other artifacts to time in the same run, in place of the same network dense.
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// How long to measure, all artifacts together.
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Exit with status 1 if the median is not this many times faster than each of the others.
+    #[arg(long, value_name = "RATIO")]
+    min_speedup: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// Its median over the first row's.
+    ratio: f64,
+    #[serde(flatten)]
+    latency: Latency,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    let bytes = artifact::read(&args.model)?;
+    let artifact = artifact::parse(&args.model, &bytes)?;
+    let mut names = vec![args.model.display().to_string()];
+    let mut files = vec![bytes.to_vec()];
+    for path in &args.against {
+        files.push(artifact::read(path)?.to_vec());
+        names.push(path.display().to_string());
+    }
+    if args.against.is_empty() {
+        files.push(densify(&artifact)?);
+        names.push("the same, dense f32".into());
+    }
+    let elements = artifact.header().input.shape.elements().unwrap_or(0) as usize;
+    // A ramp: neither all zero nor denormal anywhere.
+    let input: Vec<f32> = (0..elements).map(|at| (at % 251) as f32 / 251.0).collect();
+    let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let measured = latencies(&files, &input, args.seconds)?;
+    let base = measured[0].p50_us;
+    let rows: Vec<Row> = names
+        .into_iter()
+        .zip(measured)
+        .map(|(name, latency)| Row { name, ratio: latency.p50_us / base, latency })
+        .collect();
+    emit(global, || text(&rows), &rows)?;
+    match args.min_speedup {
+        Some(least) if rows[1..].iter().any(|row| row.ratio < least) => {
+            let slowest = rows[1..].iter().map(|row| row.ratio).fold(f64::INFINITY, f64::min);
+            Err(CheckFailed(format!("speed-up {slowest:.2}x is below {least}x")).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn text(rows: &[Row]) -> String {
+    let us = |time: f64| format!("{time:.1}");
+    let columns = [
+        ("model", Align::Left),
+        ("min us", Align::Right),
+        ("p50", Align::Right),
+        ("p90", Align::Right),
+        ("p99", Align::Right),
+        ("ratio", Align::Right),
+        ("init us", Align::Right),
+        ("file", Align::Right),
+        ("arena", Align::Right),
+    ];
+    let summary = table(
+        &columns,
+        rows.iter().map(|row| {
+            let l = &row.latency;
+            vec![
+                row.name.clone(),
+                us(l.min_us),
+                us(l.p50_us),
+                us(l.p90_us),
+                us(l.p99_us),
+                format!("{:.2}x", row.ratio),
+                us(l.init_us),
+                bytes(l.file_bytes as u64),
+                bytes(l.arena_bytes as u64),
+            ]
+        }),
+    );
+    let columns = [
+        ("step", Align::Left),
+        ("p50 us", Align::Right),
+        ("share", Align::Right),
+        ("dense p50 us", Align::Right),
+        ("ratio", Align::Right),
+    ];
+    let first = &rows[0].latency.steps;
+    let twin = rows.get(1).map(|row| &row.latency.steps).filter(|steps| steps.len() == first.len());
+    let steps = table(
+        &columns,
+        first.iter().enumerate().map(|(index, step)| {
+            let dense = twin.map(|steps| steps[index].p50_us);
+            let show = |text: Option<String>| text.unwrap_or_default();
+            vec![
+                step.name.clone(),
+                us(step.p50_us),
+                format!("{:.1}%", 100.0 * step.share),
+                show(dense.map(us)),
+                show(dense.map(|dense| format!("{:.2}x", dense / step.p50_us))),
+            ]
+        }),
+    );
+    format!("{summary}\n{steps}\n{} runs each\n", rows[0].latency.runs)
+}

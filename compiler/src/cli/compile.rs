@@ -1,0 +1,179 @@
+//! `tfc compile`: a trained network in, a `.tfc` file out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use tfc::compile::{Compiled, Context, Goal, LowRank, Options, Work, compile};
+use tfc::device::select::{AnyDevice, Choice, select};
+use tfc::factorize::{Rank, Solver};
+use tfc::prune::{Method, Scope};
+use tfc::train::Distill;
+use tfc_formats::artifact::write_file;
+use tfc_formats::dataset::{self, Dataset};
+use tfc_formats::network::Network;
+
+use super::Global;
+use super::input::InputArgs;
+use super::output::{check_writable, emit, note, work_folder};
+use super::progress::Bar;
+use super::training::{TrainingArgs, stop_on_interrupt};
+
+/// Compile a trained network into a .tfc file.
+///
+/// Without --data every prediction is kept: zeros are stored as such, weights as f16 where outputs
+/// agree. With --data the network is pruned, fine-tuned and measured.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Trained network: model.safetensors.
+    input: PathBuf,
+    /// Artifact to write [default: the input with extension .tfc].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Data set: a folder, or builtin:digits. Choices are made on its training set alone.
+    #[arg(long)]
+    data: Option<String>,
+    /// Share of all weights that become zero, e.g. 0.95.
+    #[arg(long, value_name = "SHARE", conflicts_with = "max_drop")]
+    sparsity: Option<f64>,
+    /// Largest loss of accuracy on the validation set, in points [default with --data: 0.25].
+    #[arg(long, value_name = "POINTS")]
+    max_drop: Option<f64>,
+    /// What scores a weight: mfbp, mfbp-inflate, tri, magnitude or random.
+    #[arg(long, default_value_t = Method::Magnitude)]
+    method: Method,
+    /// Among which weights scores are compared: layer, group, global or lamp.
+    #[arg(long, default_value_t)]
+    scope: Scope,
+    /// Steps to the final sparsity, one at the start of each epoch; 1 prunes in one shot
+    /// [default: half the epochs].
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Latent dimensions of factorizations: a number, a share of each layer, or half-classes.
+    #[arg(long, default_value_t)]
+    rank: Rank,
+    /// Most iterations of a tri-factorization.
+    #[arg(long, default_value_t = 50)]
+    iterations: usize,
+    /// Update rule of tri-factorizations: gradient or multiplicative.
+    #[arg(long, default_value_t)]
+    solver: Solver,
+    /// Dense layers as thin factors: auto (after pruning, where smaller at the same validation
+    /// accuracy), svd or tri (before fine-tuning, of --rank), off.
+    #[arg(long, default_value = "auto", value_parser = low_rank)]
+    low_rank: LowRank,
+    /// Share of the dense network's own answers in the loss of fine-tuning; 0 for labels only.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    distill: f32,
+    /// Temperature of distillation.
+    #[arg(long, default_value_t = 4.0)]
+    temperature: f32,
+    /// Also write everything measured as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Replace files that exist.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    network: InputArgs,
+}
+
+fn low_rank(text: &str) -> Result<LowRank, String> {
+    match text {
+        "off" => Ok(LowRank::Off),
+        "auto" => Ok(LowRank::Auto),
+        "svd" => Ok(LowRank::Svd),
+        "tri" => Ok(LowRank::Tri),
+        _ => Err("expected auto, svd, tri or off".into()),
+    }
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("tfc"));
+    let network = args.network.load(&args.input)?;
+    let data = args.data.as_deref().map(dataset::load).transpose()?;
+    check_writable(&output, args.force)?;
+    if let Some(report) = &args.report {
+        check_writable(report, args.force)?;
+    }
+    let options = options(args, data.is_some());
+    let fine_tunes = data.is_some() && options.training.epochs > 0 && options.goal != Goal::Keep;
+    let device = select(if fine_tunes { args.training.device } else { Choice::Cpu })?;
+
+    let compiled = match &device {
+        AnyDevice::Cpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
+        AnyDevice::Gpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
+    }?;
+    write_file(&output, &compiled.bytes)?;
+    if let Some(path) = &args.report {
+        write_file(path, serde_json::to_string_pretty(&compiled.report)?.as_bytes())?;
+    }
+    emit(global, || compiled.report.text(), &compiled.report)?;
+    note(global, &format!("wrote {}", output.display()));
+    if data.is_none() {
+        note(
+            global,
+            "with --data (a folder, or builtin:digits) tfc also prunes, fine-tunes and measures accuracy",
+        );
+    }
+    Ok(())
+}
+
+fn drive<D: tfc::device::Device>(
+    device: &D,
+    network: &Network,
+    data: Option<&Dataset>,
+    options: &Options,
+    args: &Args,
+    output: &Path,
+    global: Global,
+) -> Result<Compiled> {
+    note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
+    let stop = stop_on_interrupt()?;
+    let trains = data.is_some() && options.training.epochs > 0;
+    let work = trains.then(|| Work::open(&work_folder(output), args.training.resume)).transpose()?;
+    let mut bar = Bar::new(global);
+    let mut context = Context {
+        progress: &mut |progress| bar.update(progress),
+        stop: &stop,
+        work: work.as_ref(),
+        resume: args.training.resume,
+    };
+    let compiled = compile(device, network, data, options, &mut context);
+    bar.finish();
+    if let Some(work) = work
+        && !matches!(&compiled, Err(error) if error.is_interrupt())
+    {
+        work.finish()?;
+    }
+    Ok(compiled?)
+}
+
+fn options(args: &Args, has_data: bool) -> Options {
+    /// Points of validation accuracy that may go if a person says nothing.
+    const MAX_DROP: f64 = 0.25;
+    let goal = match (args.sparsity, args.max_drop) {
+        (Some(sparsity), _) => Goal::Sparsity(sparsity),
+        (None, Some(drop)) => Goal::MaxDrop(drop),
+        (None, None) if has_data && args.low_rank == LowRank::Auto && args.training.epochs > 0 => {
+            Goal::MaxDrop(MAX_DROP)
+        }
+        (None, None) => Goal::Keep,
+    };
+    let distill = Distill { temperature: args.temperature, weight: args.distill };
+    Options {
+        goal,
+        method: args.method,
+        scope: args.scope,
+        rounds: args.rounds.unwrap_or(args.training.epochs.div_ceil(2)).max(1),
+        low_rank: args.low_rank,
+        rank: args.rank,
+        iterations: args.iterations,
+        solver: args.solver,
+        held_out: args.training.held_out,
+        training: args.training.options((args.distill != 0.0).then_some(distill)),
+        seed: args.training.seed,
+    }
+}

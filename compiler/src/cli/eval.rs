@@ -1,0 +1,88 @@
+//! `tfc eval`: error and confusion of an artifact on a data set, by running it in the runtime.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde::Serialize;
+use tfc::execute::{self, Score};
+use tfc::report::{Align, table};
+use tfc_formats::dataset;
+
+use super::output::emit;
+use super::{CheckFailed, Global, artifact};
+
+/// Error and confusion of a .tfc file on a data set, by running it in the runtime.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The artifact: model.tfc.
+    model: PathBuf,
+    /// Data set: a folder, or builtin:digits.
+    #[arg(long)]
+    data: String,
+    /// Which part of it.
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    split: Split,
+    /// Exit with status 1 if the error is above so many percent.
+    #[arg(long, value_name = "PERCENT")]
+    max_error: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Split {
+    Train,
+    Test,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    model: String,
+    data: String,
+    error_percent: f64,
+    #[serde(flatten)]
+    score: Score,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    let bytes = artifact::read(&args.model)?;
+    let data = dataset::load(&args.data)?;
+    let samples = match args.split {
+        Split::Train => &data.train,
+        Split::Test => &data.test,
+    };
+    let score = execute::score(&bytes, samples)?;
+    let report = Report {
+        model: args.model.display().to_string(),
+        data: data.name,
+        error_percent: score.error_percent(),
+        score,
+    };
+    emit(global, || text(&report), &report)?;
+    match args.max_error {
+        Some(most) if report.error_percent > most => {
+            let error = report.error_percent;
+            Err(CheckFailed(format!("{}: error {error:.2}% is above {most}%", report.model)).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let score = &report.score;
+    let classes: Vec<String> =
+        (0..score.confusion.first().map_or(0, Vec::len)).map(|c| c.to_string()).collect();
+    let mut columns = vec![("class \\ predicted", Align::Right)];
+    columns.extend(classes.iter().map(|class| (class.as_str(), Align::Right)));
+    let rows = score.confusion.iter().enumerate().map(|(class, row)| {
+        std::iter::once(class.to_string()).chain(row.iter().map(usize::to_string)).collect()
+    });
+    format!(
+        "{}\nerror {:.2}%: {} of {} wrong, {} correct\n",
+        table(&columns, rows),
+        report.error_percent,
+        score.errors,
+        score.samples,
+        score.samples - score.errors
+    )
+}

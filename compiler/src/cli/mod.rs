@@ -1,0 +1,115 @@
+//! The command line: one file a verb.
+//!
+//! stdout is data, stderr is progress and messages. Exit status: 0 done, 1 a check failed, 2 bad
+//! usage or input, 130 interrupted.
+
+mod artifact;
+mod bench;
+mod compile;
+mod completions;
+mod devices;
+mod eval;
+mod graph;
+mod input;
+mod inspect;
+mod ops;
+mod output;
+mod progress;
+mod run;
+mod train;
+mod training;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tfc::compile::CompileError;
+use tfc::train::TrainError;
+
+/// Prunes and factorizes trained networks into .tfc files that are really smaller and really faster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tfc",
+    version,
+    after_help = "Exit status: 0 done, 1 a check failed (accuracy, budget), 2 bad usage or input, 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How results are printed on stdout.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// No progress and no messages on stderr but errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Compile(compile::Args),
+    Train(train::Args),
+    Inspect(inspect::Args),
+    Run(run::Args),
+    Eval(eval::Args),
+    Bench(bench::Args),
+    Graph(graph::Args),
+    Devices,
+    Ops,
+    Completions(completions::Args),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs; stable.
+    Json,
+}
+
+/// What every verb is told.
+#[derive(Clone, Copy, Debug)]
+struct Global {
+    format: Format,
+    quiet: bool,
+}
+
+/// A check that a person asked for did not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct CheckFailed(String);
+
+/// Parses the arguments, runs the verb and reports its error on one line.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let global = Global { format: cli.format, quiet: cli.quiet };
+    let result = match cli.verb {
+        Verb::Compile(args) => compile::run(&args, global),
+        Verb::Train(args) => train::run(&args, global),
+        Verb::Inspect(args) => inspect::run(&args, global),
+        Verb::Run(args) => run::run(&args, global),
+        Verb::Eval(args) => eval::run(&args, global),
+        Verb::Bench(args) => bench::run(&args, global),
+        Verb::Graph(args) => graph::run(&args),
+        Verb::Devices => devices::run(global),
+        Verb::Ops => ops::run(global),
+        Verb::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tfc: {error}");
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    let stopped = matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
+        || error.downcast_ref().is_some_and(CompileError::is_interrupt);
+    match error {
+        _ if stopped => 130,
+        error if error.is::<CheckFailed>() => 1,
+        _ => 2,
+    }
+}

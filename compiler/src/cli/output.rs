@@ -1,0 +1,67 @@
+//! Writing results: stdout, and files that appear whole or not at all.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
+use serde::Serialize;
+
+use super::{Format, Global};
+
+/// Prints data: `text` for people, `data` as JSON for programs.
+pub(super) fn emit(global: Global, text: impl FnOnce() -> String, data: &impl Serialize) -> Result<()> {
+    match global.format {
+        Format::Text => print(&text()),
+        Format::Json => print(&(serde_json::to_string_pretty(data)? + "\n")),
+    }
+}
+
+/// Prints text on stdout.
+pub(super) fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Whether stdout was closed by who reads it, as `head` does.
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A message on stderr.
+pub(super) fn note(global: Global, text: &str) {
+    if !global.quiet {
+        eprintln!("{text}");
+    }
+}
+
+/// Checks before hours of work that a file can be written at the end: it is not there yet or may
+/// be replaced, and its folder takes files.
+pub(super) fn check_writable(path: &Path, force: bool) -> Result<()> {
+    if path.exists() && !force {
+        bail!("{}: exists already; --force replaces it", path.display());
+    }
+    if path.is_dir() {
+        bail!("{}: is a directory; name a file", path.display());
+    }
+    let folder = folder(path);
+    tempfile::Builder::new()
+        .prefix(".tfc-")
+        .tempfile_in(&folder)
+        .map(drop)
+        .map_err(|e| anyhow!("{}: cannot write into {}: {}", path.display(), folder.display(), e.kind()))
+}
+
+/// Folder for unfinished work beside an output: `model.tfc.work`.
+pub(super) fn work_folder(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".work");
+    name.into()
+}
+
+fn folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,54 @@
+//! Progress of training on stderr: a bar on a terminal, a line an epoch in a log.
+
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tfc::train::{Evaluation, Progress};
+
+use super::Global;
+
+/// Shows how far training is.
+pub(super) struct Bar {
+    bar: Option<ProgressBar>,
+    log: bool,
+    logged: Option<Evaluation>,
+    start: Instant,
+}
+
+impl Bar {
+    /// Nothing is shown until training begins.
+    pub(super) fn new(global: Global) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let style = ProgressStyle::with_template(
+            "{wide_bar} {percent}% epoch {msg} [{elapsed_precise} elapsed, {eta} left]",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = (terminal && !global.quiet).then(|| ProgressBar::new(0).with_style(style));
+        Self { bar, log: !terminal && !global.quiet, logged: None, start: Instant::now() }
+    }
+
+    /// Shows a step or the end of an epoch.
+    pub(super) fn update(&mut self, progress: &Progress) {
+        let show = |e: &Evaluation| format!("loss {:.4} error {:.2}%", e.loss, 100.0 * e.error());
+        let train = show(&progress.train);
+        let validation =
+            progress.validation.as_ref().map_or(String::new(), |e| format!(", validation {}", show(e)));
+        let text = format!("{}/{}: {train}{validation}", progress.epoch, progress.epochs);
+        if let Some(bar) = &self.bar {
+            bar.set_length((progress.epochs * progress.steps) as u64);
+            bar.set_position(((progress.epoch - 1) * progress.steps + progress.step) as u64);
+            bar.set_message(text);
+        } else if self.log && progress.validation != self.logged {
+            self.logged = progress.validation;
+            eprintln!("epoch {text} ({:.1} s)", self.start.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

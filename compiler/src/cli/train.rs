@@ -1,0 +1,129 @@
+//! `tfc train`: a network from scratch, to safetensors.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use tfc::compile::Work;
+use tfc::device::Device;
+use tfc::device::select::{AnyDevice, select};
+use tfc::encode::{Precision, encode};
+use tfc::execute;
+use tfc::prune::Masks;
+use tfc::train::{Control, Data, TrainError, TrainOptions, init, train};
+use tfc_formats::dataset::{self, Dataset};
+use tfc_formats::import::{self, known};
+use tfc_formats::network::Network;
+
+use super::Global;
+use super::input::InputArgs;
+use super::output::{check_writable, emit, note, work_folder};
+use super::progress::Bar;
+use super::training::{TrainingArgs, stop_on_interrupt};
+
+/// Train a network from scratch and write it as safetensors, its graph in the metadata.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A known architecture (`tfc train help-me` lists them) or a graph.toml.
+    architecture: String,
+    /// Data set: a folder, or builtin:digits.
+    #[arg(long)]
+    data: String,
+    /// File to write: model.safetensors.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    training: TrainingArgs,
+    #[command(flatten)]
+    network: InputArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    network: String,
+    device: String,
+    epochs: usize,
+    best_epoch: Option<usize>,
+    validation_error_percent: f64,
+    test_error_percent: f64,
+    seconds: f64,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    let mut network = match import::untrained(&args.architecture, &args.network.options()) {
+        Ok(network) => network,
+        Err(error) if !std::path::Path::new(&args.architecture).exists() => {
+            let known: Vec<_> = known::FAMILIES.iter().map(|family| family.standard).collect();
+            bail!("{error}; known architectures are {}", known.join(", "))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let data = dataset::load(&args.data)?;
+    check_writable(&args.output, args.force)?;
+    init(&mut network, args.training.seed);
+    let options = args.training.options(None);
+    let device = select(args.training.device)?;
+    let report = match &device {
+        AnyDevice::Cpu(device) => drive(device, &mut network, &data, &options, args, global),
+        AnyDevice::Gpu(device) => drive(device, &mut network, &data, &options, args, global),
+    }?;
+    import::save(&network, &args.output)?;
+    let text = || {
+        format!(
+            "{}: validation error {:.2}%, test error {:.2}%; {:.1} s on {}\n",
+            report.network,
+            report.validation_error_percent,
+            report.test_error_percent,
+            report.seconds,
+            report.device
+        )
+    };
+    emit(global, text, &report)?;
+    note(global, &format!("wrote {}", args.output.display()));
+    Ok(())
+}
+
+fn drive<D: Device>(
+    device: &D,
+    network: &mut Network,
+    data: &Dataset,
+    options: &TrainOptions,
+    args: &Args,
+    global: Global,
+) -> Result<Report> {
+    let start = std::time::Instant::now();
+    note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
+    let stop = stop_on_interrupt()?;
+    let held_out = (args.training.held_out * data.train.len() as f64).round() as usize;
+    let (training, validation) = data.train.split(held_out, args.training.seed);
+    let work = Work::open(&work_folder(&args.output), args.training.resume)?;
+    let mut bar = Bar::new(global);
+    let mut control = Control {
+        progress: &mut |progress| bar.update(progress),
+        stop: &stop,
+        checkpoint: Some(work.path().join("training.checkpoint")),
+        resume: args.training.resume,
+    };
+    let masks = Masks::keep_all(network);
+    let samples = Data { train: &training, validation: &validation, teacher: None };
+    let history = train(device, network, masks, samples, options, &mut |_, _| Ok(None), &mut control);
+    bar.finish();
+    if !matches!(history, Err(TrainError::Interrupted { .. })) {
+        work.finish()?;
+    }
+    let history = history?;
+    let encoded = encode(network, &vec![Precision::F32; network.tensors.len()])?;
+    Ok(Report {
+        network: network.name.clone(),
+        device: device.name(),
+        epochs: options.epochs,
+        best_epoch: history.best.map(|epoch| epoch + 1),
+        validation_error_percent: execute::score(&encoded.bytes, &validation)?.error_percent(),
+        test_error_percent: execute::score(&encoded.bytes, &data.test)?.error_percent(),
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}

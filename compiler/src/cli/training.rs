@@ -1,0 +1,105 @@
+//! Flags of training, shared by `compile` and `train`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use tfc::device::select::Choice;
+use tfc::train::{Distill, Optimizer, Schedule, TrainOptions};
+
+/// How to train.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Training")]
+pub(super) struct TrainingArgs {
+    /// Passes over the training set.
+    #[arg(long, default_value_t = 20)]
+    pub(super) epochs: usize,
+    /// Samples a step.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// Update rule.
+    #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
+    optimizer: OptimizerName,
+    /// Learning rate at its highest; 0.02 for sgd, 0.001 for adam and rmsprop.
+    #[arg(long)]
+    rate: Option<f32>,
+    /// Momentum of sgd.
+    #[arg(long, default_value_t = 0.9)]
+    momentum: f32,
+    /// Weight decay.
+    #[arg(long, default_value_t = 1e-4)]
+    decay: f32,
+    /// How the rate changes over the run.
+    #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
+    schedule: ScheduleName,
+    /// Where to train: auto (a GPU if there is one), gpu or cpu.
+    #[arg(long, default_value_t)]
+    pub(super) device: Choice,
+    /// Of everything random; the same seed on the same device gives the same bytes.
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Share of the training set that is held out to choose by.
+    #[arg(long, default_value_t = 0.1, value_name = "SHARE")]
+    pub(super) held_out: f64,
+    /// Go on from where an interrupted run stopped.
+    #[arg(long)]
+    pub(super) resume: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OptimizerName {
+    Sgd,
+    Adam,
+    Rmsprop,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ScheduleName {
+    /// The same all along.
+    Constant,
+    /// Half a cosine down to 0.
+    Cosine,
+    /// Up for 30% of the run, then a cosine down to 0.
+    OneCycle,
+    /// A tenth of it after each third of the run.
+    Step,
+}
+
+impl TrainingArgs {
+    /// The flags as the trainer takes them.
+    pub(super) fn options(&self, distill: Option<Distill>) -> TrainOptions {
+        let (optimizer, rate) = match self.optimizer {
+            OptimizerName::Sgd => (Optimizer::Sgd { momentum: self.momentum }, 0.02),
+            OptimizerName::Adam => (Optimizer::Adam, 0.001),
+            OptimizerName::Rmsprop => (Optimizer::RmsProp, 0.001),
+        };
+        TrainOptions {
+            epochs: self.epochs,
+            batch: self.batch,
+            optimizer,
+            rate: self.rate.unwrap_or(rate),
+            decay: self.decay,
+            schedule: match self.schedule {
+                ScheduleName::Constant => Schedule::Constant,
+                ScheduleName::Cosine => Schedule::Cosine,
+                ScheduleName::OneCycle => Schedule::OneCycle,
+                ScheduleName::Step => Schedule::Step { drops: 2, factor: 0.1 },
+            },
+            seed: self.seed,
+            distill,
+        }
+    }
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program at once.
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(stop)
+}

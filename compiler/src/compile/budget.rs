@@ -1,0 +1,110 @@
+//! As many zeros as validation error permits.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tfc_formats::dataset::Samples;
+use tfc_formats::import;
+use tfc_formats::network::Network;
+
+use super::CompileError;
+use super::stage::{Stage, zero_share};
+use crate::device::Device;
+use crate::encode::{Precision, encode};
+use crate::execute;
+use crate::train::{EpochStats, Progress};
+
+/// Shares of zeros that are tried one after the other.
+const LEVELS: [f64; 14] = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995];
+
+/// Fine-tuning of one level takes this part of the epochs that a person asked for.
+const EPOCHS_PER_LEVEL: usize = 4;
+
+/// Prunes level by level for as long as validation error stays below `dense + drop` points. A
+/// level that does so before fine-tuning is not fine-tuned. Finished levels are kept in `work`,
+/// so that a stopped search goes on where it was.
+pub(super) fn search<D: Device>(
+    stage: &mut Stage<'_, D>,
+    network: &mut Network,
+    (dense, drop): (f64, f64),
+    work: Option<&Path>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<(Vec<EpochStats>, Vec<String>), CompileError> {
+    let validation = &stage.data.ok_or(CompileError::NeedsData)?.validation;
+    let epochs = stage.options.training.epochs.div_ceil(EPOCHS_PER_LEVEL);
+    let mut history = Vec::new();
+    let mut notes = Vec::new();
+    let start = zero_share(network);
+    for level in LEVELS.into_iter().filter(|level| *level > start) {
+        let saved = work.map(|work| work.join(format!("level-{level}.safetensors")));
+        let mut pruned = match resumed(stage.resume, saved.as_deref())? {
+            Some(pruned) => pruned,
+            None => {
+                let mut pruned = network.clone();
+                stage.prune(&pruned, level)?.apply(&mut pruned);
+                if error(&pruned, validation)? > dense + drop {
+                    pruned.clone_from(network);
+                    history.extend(stage.run(&mut pruned, Some(level), epochs, progress)?);
+                }
+                if let Some(path) = &saved {
+                    import::save(&pruned, path)?;
+                }
+                pruned
+            }
+        };
+        let found = error(&pruned, validation)?;
+        let fits = found <= dense + drop;
+        let verdict = if fits { "kept" } else { "too much" };
+        notes.push(format!("{:.1}% zeros: validation error {found:.2}%, {verdict}", 100.0 * level));
+        if !fits {
+            break;
+        }
+        std::mem::swap(network, &mut pruned);
+    }
+    Ok((history, notes))
+}
+
+fn resumed(resume: bool, saved: Option<&Path>) -> Result<Option<Network>, CompileError> {
+    match saved.filter(|path| resume && path.exists()) {
+        Some(path) => Ok(Some(import::load(path, &import::ImportOptions::default())?)),
+        None => Ok(None),
+    }
+}
+
+fn error(network: &Network, validation: &Samples) -> Result<f64, CompileError> {
+    let encoded = encode(network, &vec![Precision::F32; network.tensors.len()])?;
+    Ok(execute::score(&encoded.bytes, validation)?.error_percent())
+}
+
+/// A directory for unfinished work: checkpoints and finished levels. Removed when all is done.
+#[derive(Debug)]
+pub struct Work(PathBuf);
+
+impl Work {
+    /// Makes the directory; what is in it from a run before goes, unless that run is resumed.
+    pub fn open(path: &Path, resume: bool) -> Result<Self, CompileError> {
+        let failed =
+            |error: std::io::Error| CompileError::Work { path: path.into(), reason: error.to_string() };
+        if resume && !path.is_dir() {
+            let reason = "no unfinished work to resume; run without --resume".to_owned();
+            return Err(CompileError::Work { path: path.into(), reason });
+        }
+        if !resume && path.is_dir() {
+            fs::remove_dir_all(path).map_err(failed)?;
+        }
+        fs::create_dir_all(path).map_err(failed)?;
+        Ok(Self(path.into()))
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Removes the directory and all in it.
+    pub fn finish(self) -> Result<(), CompileError> {
+        let failed =
+            |error: std::io::Error| CompileError::Work { path: self.0.clone(), reason: error.to_string() };
+        fs::remove_dir_all(&self.0).map_err(failed)
+    }
+}

@@ -1,0 +1,156 @@
+//! Dense layers as chains of thinner ones.
+
+use tfc_formats::dataset::Samples;
+use tfc_formats::network::Network;
+use tfc_formats::op::Op;
+
+use super::CompileError;
+use crate::device::Device;
+use crate::encode::{Encoded, Precision, encode};
+use crate::execute;
+use crate::factorize::{
+    self, GroupKind, Link, Matrix, Rank, Svd, add_tensor, factorize, groups, replace_dense, sweep,
+};
+
+/// Indices of the dense nodes with a weight of their own that is applied as it is stored.
+fn dense_nodes(network: &Network) -> Vec<usize> {
+    let uses = |tensor| network.nodes.iter().filter(|n| n.params.contains(&tensor)).count();
+    let plain = |&index: &usize| match network.nodes[index].op {
+        Op::Dense(dense) => !dense.transposed && uses(network.nodes[index].params[0]) == 1,
+        _ => false,
+    };
+    (0..network.nodes.len()).filter(plain).collect()
+}
+
+fn weight(network: &Network, node: usize) -> Matrix {
+    let tensor = &network.tensors[network.nodes[node].params[0]];
+    Matrix { rows: tensor.shape[0], cols: tensor.shape[1], data: tensor.data.clone() }
+}
+
+/// Replaces a dense node by the two factors of its truncated singular value decomposition.
+fn replace_by_svd(network: &mut Network, node: usize, svd: &Svd, rank: usize) {
+    let (left, right) = svd.factors(rank);
+    let name = network.nodes[node].name.clone();
+    let u = add_tensor(network, format!("{name}.u"), [left.rows, left.cols], left.data);
+    let v = add_tensor(network, format!("{name}.v"), [right.rows, right.cols], right.data);
+    let links = [
+        Link { suffix: ".v", tensor: v, transposed: false },
+        Link { suffix: "", tensor: u, transposed: false },
+    ];
+    replace_dense(network, node, &links);
+    sweep(network);
+}
+
+/// Replaces every dense layer that becomes smaller by two factors of this rank. Returns what
+/// was done, in words.
+pub(super) fn all_by_svd(network: &mut Network, rank: Rank) -> Result<Vec<String>, CompileError> {
+    let classes = network.shapes()?[network.output].c as usize;
+    let names: Vec<String> = dense_nodes(network).iter().map(|&n| network.nodes[n].name.clone()).collect();
+    let mut notes = Vec::new();
+    for name in names {
+        let Some(node) = network.nodes.iter().position(|n| n.name == name) else { continue };
+        let matrix = weight(network, node);
+        let rank = rank.of(matrix.rows.min(matrix.cols), classes);
+        if rank * (matrix.rows + matrix.cols) >= matrix.data.len() {
+            notes.push(format!("{name}: rank {rank} would not be smaller, kept whole"));
+            continue;
+        }
+        replace_by_svd(network, node, &Svd::new(matrix.rows, matrix.cols, &matrix.data)?, rank);
+        notes.push(format!("{name}: replaced by factors of rank {rank} (SVD)"));
+    }
+    Ok(notes)
+}
+
+/// Replaces all dense layers by the factors of one simultaneous tri-factorization:
+/// `G_out (S (G_in^T x))`, each `G` stored once for the two layers that meet at it.
+pub(super) fn all_by_tri<D: Device>(
+    device: &D,
+    network: &mut Network,
+    options: &factorize::Options,
+) -> Result<Vec<String>, CompileError> {
+    let mut notes = Vec::new();
+    let dense = groups(network)?.into_iter().filter(|group| group.kind == GroupKind::Dense);
+    for group in dense {
+        let factors = factorize(device, network, group, options, &mut |_| {})?;
+        let group = &factors.group;
+        let names: Vec<String> = group.types.iter().map(|t| format!("{}.g", t.name)).collect();
+        let g: Vec<_> = (factors.g.iter().zip(names))
+            .map(|(g, name)| add_tensor(network, name, [g.rows, g.cols], g.data.clone()))
+            .collect();
+        for (relation, s) in group.relations.iter().zip(&factors.s) {
+            let at = network.nodes.iter().position(|n| n.params.first() == Some(&relation.tensor));
+            let Some(node) = at else { continue };
+            let name = network.nodes[node].name.clone();
+            let core = add_tensor(network, format!("{name}.s"), [s.rows, s.cols], s.data.clone());
+            let links = [
+                Link { suffix: ".in", tensor: g[relation.col], transposed: true },
+                Link { suffix: ".core", tensor: core, transposed: false },
+                Link { suffix: "", tensor: g[relation.row], transposed: false },
+            ];
+            replace_dense(network, node, &links);
+        }
+        let ranks: Vec<String> = factors.g.iter().map(|g| format!("{}x{}", g.rows, g.cols)).collect();
+        notes.push(format!("dense layers replaced by tri-factors, G of {}", ranks.join(", ")));
+    }
+    sweep(network);
+    Ok(notes)
+}
+
+/// Tries to replace each dense layer by two thin factors where that takes fewer bytes than its
+/// encoding and validation errors do not grow, and keeps the thinnest that passes. Returns for
+/// each layer why it is as it is.
+pub(super) fn shrink(
+    network: &mut Network,
+    validation: &Samples,
+) -> Result<Vec<(String, String)>, CompileError> {
+    let half = |network: &Network| encode(network, &vec![Precision::F16; network.tensors.len()]);
+    let errors =
+        |encoded: &Encoded| Ok::<_, CompileError>(execute::score(&encoded.bytes, validation)?.errors);
+    let mut best = half(network)?;
+    let allowed = errors(&best)?;
+    let mut reasons = Vec::new();
+    let names: Vec<String> = dense_nodes(network).iter().map(|&n| network.nodes[n].name.clone()).collect();
+    for name in names {
+        let Some(node) = network.nodes.iter().position(|n| n.name == name) else { continue };
+        let matrix = weight(network, node);
+        let chosen = &best.candidates[&network.nodes[node].params[0]][0];
+        let width = Precision::F16.bytes() * (matrix.rows + matrix.cols);
+        let most = (chosen.bytes.saturating_sub(1) / width).min(matrix.rows.min(matrix.cols));
+        if most == 0 {
+            reasons.push((name, "no rank is smaller".to_owned()));
+            continue;
+        }
+        let svd = Svd::new(matrix.rows, matrix.cols, &matrix.data)?;
+        let attempt = |rank: usize| -> Result<(usize, Network, Encoded), CompileError> {
+            let mut smaller = network.clone();
+            replace_by_svd(&mut smaller, node, &svd, rank);
+            let encoded = half(&smaller)?;
+            Ok((errors(&encoded)?, smaller, encoded))
+        };
+        let first = attempt(most)?;
+        if first.0 > allowed {
+            reasons.push((
+                name,
+                format!(
+                    "rank {most} would be smaller, but {} validation errors instead of {allowed}",
+                    first.0
+                ),
+            ));
+            continue;
+        }
+        // The thinnest rank without more errors, by bisection.
+        let (mut low, mut high, mut kept) = (0, most, first);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            let tried = attempt(middle)?;
+            if tried.0 <= allowed {
+                (high, kept) = (middle, tried);
+            } else {
+                low = middle;
+            }
+        }
+        (*network, best) = (kept.1, kept.2);
+        reasons.push((name, format!("rank {high} is smaller than the matrix, no more validation errors")));
+    }
+    Ok(reasons)
+}

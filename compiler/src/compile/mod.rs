@@ -1,0 +1,253 @@
+//! The main job: a trained network in, a smaller artifact out.
+//!
+//! Data for choosing (masks, best epoch, rank, precision) is the training set, a part of which is
+//! held out as validation set. The test set is run through the dense and the finished artifact
+//! and decides nothing.
+
+mod budget;
+mod error;
+mod low_rank;
+mod options;
+mod precision;
+mod stage;
+
+pub use budget::Work;
+pub use error::CompileError;
+pub use options::{Goal, LowRank, Options};
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use tfc_formats::artifact::{AlignedBytes, Artifact};
+use tfc_formats::dataset::{Dataset, Samples};
+use tfc_formats::network::Network;
+
+use crate::device::Device;
+use crate::encode::{Encoded, PRODUCER, Precision, encode};
+use crate::execute::{self, Score};
+use crate::report::{CompileReport, ErrorPercent, LayerChange, layers};
+use crate::train::Progress;
+use precision::Probe;
+use stage::{Split, Stage, zero_share};
+
+/// Random inputs on which precisions are compared where there is no data.
+const PROBES: usize = 256;
+
+/// What surrounds a compilation.
+pub struct Context<'a> {
+    /// Hears of every training step.
+    pub progress: &'a mut dyn FnMut(&Progress),
+    /// Set to stop; a checkpoint is left in `work`.
+    pub stop: &'a AtomicBool,
+    /// Directory for unfinished work.
+    pub work: Option<&'a Work>,
+    /// Whether to go on from what is in `work`.
+    pub resume: bool,
+}
+
+/// A finished compilation.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The `.tfc` file.
+    pub bytes: Vec<u8>,
+    /// What was measured.
+    pub report: CompileReport,
+}
+
+/// Compiles a checked network. Without data nothing is fine-tuned, and f16 weights are
+/// accepted where they keep the predictions of random inputs.
+pub fn compile<D: Device>(
+    device: &D,
+    original: &Network,
+    data: Option<&Dataset>,
+    options: &Options,
+    context: &mut Context<'_>,
+) -> Result<Compiled, CompileError> {
+    let start = Instant::now();
+    check(original, data, options)?;
+    let split = data.map(|data| split(data, options)).transpose()?;
+    let dense = encode(original, &vec![Precision::F32; original.tensors.len()])?;
+    let dense_scores = data.map(|data| Scores::of(&dense, &split, data)).transpose()?;
+
+    let mut network = original.clone();
+    let mut notes = Vec::new();
+    let mut history = Vec::new();
+    match options.low_rank {
+        LowRank::Svd => notes.extend(low_rank::all_by_svd(&mut network, options.rank)?),
+        LowRank::Tri => {
+            notes.extend(low_rank::all_by_tri(device, &mut network, &options.factors())?);
+        }
+        LowRank::Auto | LowRank::Off => {}
+    }
+
+    let mut stage = Stage {
+        device,
+        options,
+        data: split.as_ref(),
+        teacher: original,
+        stop: context.stop,
+        checkpoint: context.work.map(|work| work.path().join("training.checkpoint")),
+        resume: context.resume,
+    };
+    let mut untuned = None;
+    let epochs = options.training.epochs;
+    match options.goal {
+        Goal::Keep if matches!(options.low_rank, LowRank::Svd | LowRank::Tri) => {
+            history = stage.run(&mut network, None, epochs, context.progress)?;
+        }
+        Goal::Keep => {}
+        Goal::Sparsity(sparsity) => {
+            if let Some(data) = data {
+                let mut pruned = network.clone();
+                stage.prune(&pruned, sparsity)?.apply(&mut pruned);
+                let encoded = encode(&pruned, &vec![Precision::F32; pruned.tensors.len()])?;
+                untuned = Some(Scores::of(&encoded, &split, data)?);
+            }
+            history = stage.run(&mut network, Some(sparsity), epochs, context.progress)?;
+        }
+        Goal::MaxDrop(drop) => {
+            let scores = dense_scores.as_ref().ok_or(CompileError::NeedsData)?;
+            let limits = (scores.validation.error_percent(), drop);
+            let work = context.work.map(Work::path);
+            let found = budget::search(&mut stage, &mut network, limits, work, context.progress)?;
+            history = found.0;
+            notes.extend(found.1);
+        }
+    }
+
+    let mut reasons = Vec::new();
+    if let (LowRank::Auto, Some(split)) = (options.low_rank, &split) {
+        reasons = low_rank::shrink(&mut network, &split.validation)?;
+    }
+    let probe = match &split {
+        Some(split) => Probe::Samples(&split.validation),
+        None => Probe::Random { count: PROBES, seed: options.seed },
+    };
+    let chosen = precision::choose(&network, &probe)?;
+    if !chosen.kept_f32.is_empty() {
+        notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
+    }
+    let scores = data.map(|data| Scores::of(&chosen.encoded, &split, data)).transpose()?;
+    let errors = |of: fn(&Scores) -> &Score| {
+        let (dense, artifact) = (dense_scores.as_ref()?, scores.as_ref()?);
+        Some(ErrorPercent::new(of(dense), untuned.as_ref().map(of), of(artifact)))
+    };
+
+    let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
+    let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
+    let report = CompileReport {
+        producer: PRODUCER.to_owned(),
+        network: network.name.clone(),
+        device: device.name(),
+        options: serde_json::to_value(options).unwrap_or_default(),
+        layers: changes(original, &network, &artifact, &chosen.encoded, &reasons),
+        validation: errors(|scores| &scores.validation),
+        test: errors(|scores| &scores.test),
+        test_confusion: scores.as_ref().map(|scores| scores.test.confusion.clone()),
+        zero_percent: 100.0 * zero_share(&network),
+        dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
+        file_bytes: chosen.encoded.bytes.len() as u64,
+        arena_bytes: u64::from(artifact.header().arena_len),
+        history,
+        notes,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    Ok(Compiled { bytes: chosen.encoded.bytes, report })
+}
+
+/// Scores of one artifact.
+struct Scores {
+    validation: Score,
+    test: Score,
+}
+
+impl Scores {
+    fn of(encoded: &Encoded, split: &Option<Split>, data: &Dataset) -> Result<Self, CompileError> {
+        let validation = split.as_ref().map_or(&data.train, |split| &split.validation);
+        Ok(Self {
+            validation: execute::score(&encoded.bytes, validation)?,
+            test: execute::score(&encoded.bytes, &data.test)?,
+        })
+    }
+}
+
+fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result<(), CompileError> {
+    let fault = match options.goal {
+        Goal::Sparsity(s) if !(0.0..1.0).contains(&s) => {
+            format!("sparsity is {s}; it is a share of zeros, from 0 to below 1 (95% is 0.95)")
+        }
+        Goal::MaxDrop(d) if !(d >= 0.0 && d.is_finite()) => {
+            format!("the largest drop is {d}; it is in points of validation error, 0 or more")
+        }
+        Goal::MaxDrop(_) if data.is_none() => return Err(CompileError::NeedsData),
+        _ => return check_data(network, data),
+    };
+    Err(CompileError::Option(fault))
+}
+
+fn check_data(network: &Network, data: Option<&Dataset>) -> Result<(), CompileError> {
+    let Some(data) = data else { return Ok(()) };
+    let shapes = network.shapes()?;
+    if data.train.shape.elements() != network.input.elements() {
+        return Err(CompileError::Samples {
+            data: data.name.clone(),
+            samples: data.train.shape,
+            network: network.input,
+        });
+    }
+    let outputs = shapes[network.output].elements().unwrap_or(0);
+    if data.train.classes > outputs {
+        let (data, classes) = (data.name.clone(), data.train.classes);
+        return Err(CompileError::Classes { data, classes, outputs });
+    }
+    Ok(())
+}
+
+fn split(data: &Dataset, options: &Options) -> Result<Split, CompileError> {
+    if !(options.held_out > 0.0 && options.held_out < 1.0) {
+        let fault = format!("the held-out share is {}; it must be above 0 and below 1", options.held_out);
+        return Err(CompileError::Option(fault));
+    }
+    let held_out = (options.held_out * data.train.len() as f64).round() as usize;
+    let (train, validation) = data.train.split(held_out, options.seed);
+    let empty = |samples: &Samples| samples.is_empty();
+    if empty(&train) || empty(&validation) {
+        let fault = format!("data set `{}` is too small to hold out {}", data.name, options.held_out);
+        return Err(CompileError::Option(fault));
+    }
+    Ok(Split { train, validation })
+}
+
+/// Joins the layers of the artifact with those they came from. Links of a factorized layer
+/// (`NAME.suffix`) count with the last of them, which keeps the name.
+fn changes(
+    original: &Network,
+    network: &Network,
+    artifact: &Artifact<'_>,
+    encoded: &Encoded,
+    reasons: &[(String, String)],
+) -> Vec<LayerChange> {
+    let shapes = original.shapes().unwrap_or_default();
+    let why = |name: &str| {
+        let node = network.nodes.iter().position(|node| node.name == name)?;
+        let candidates = encoded.candidates.get(&network.weight(node)?)?;
+        let weighed: Vec<String> =
+            candidates.iter().map(|c| format!("{} {} B", c.encoding, c.bytes)).collect();
+        let reason = reasons.iter().find(|(layer, _)| layer == name);
+        let reason = reason.map_or(String::new(), |(_, reason)| format!("; low rank: {reason}"));
+        Some(format!("{}{reason}", weighed.join(" < ")))
+    };
+    let before = |name: &str| {
+        let index = original.nodes.iter().position(|node| node.name == name)?;
+        let node = &original.nodes[index];
+        let elements = node.params.iter().map(|&id| original.tensors[id].data.len() as u64);
+        let macs = node.op.dense_macs(shapes[node.inputs[0]], shapes[index + 1]);
+        Some((4 * elements.sum::<u64>(), macs))
+    };
+    let change = |layer: crate::report::Layer| {
+        let (bytes_before, macs_before) = before(&layer.name).unwrap_or_default();
+        let why = why(&layer.name).unwrap_or_default();
+        LayerChange { layer, bytes_before, macs_before, why }
+    };
+    layers(artifact).into_iter().map(change).collect()
+}

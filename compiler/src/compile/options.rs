@@ -1,0 +1,80 @@
+//! What a person asks of `compile`.
+
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
+
+use crate::factorize::{self, Rank, Solver};
+use crate::prune::{Method, Scope};
+use crate::train::TrainOptions;
+
+/// How far to prune.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// Keep the weights as they are; only encode.
+    Keep,
+    /// This share of all weights of convolutions and dense layers is zero, 0 to 1.
+    Sparsity(f64),
+    /// As many zeros as validation error permits: it may grow by so many points.
+    MaxDrop(f64),
+}
+
+/// Whether dense layers become chains of thinner ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LowRank {
+    /// Never.
+    Off,
+    /// After pruning, where truncated singular value decomposition is smaller than any encoding of
+    /// the layer at the same validation accuracy.
+    Auto,
+    /// Before fine-tuning: every dense layer that becomes smaller, two factors.
+    Svd,
+    /// Before fine-tuning: all dense layers as tri-factors, `G` shared by neighbours.
+    Tri,
+}
+
+/// Options of [`compile`](super::compile).
+#[derive(Clone, Debug, Serialize)]
+pub struct Options {
+    /// How far to prune.
+    pub goal: Goal,
+    /// Score that says what goes first.
+    #[serde(serialize_with = "as_text")]
+    pub method: Method,
+    /// Weights that compete for the same threshold.
+    #[serde(serialize_with = "as_text")]
+    pub scope: Scope,
+    /// Steps on the way to the goal, one at the start of each epoch; 1 is one shot.
+    pub rounds: usize,
+    /// Whether dense layers are factorized.
+    pub low_rank: LowRank,
+    /// Latent dimensions of factorizations.
+    #[serde(serialize_with = "as_text")]
+    pub rank: Rank,
+    /// Most iterations of a tri-factorization.
+    pub iterations: usize,
+    /// Update rule of the tri-factorization.
+    #[serde(serialize_with = "as_text")]
+    pub solver: Solver,
+    /// Share of the training set that is held out as validation set, above 0 and below 1.
+    pub held_out: f64,
+    /// Fine-tuning; 0 epochs for none.
+    pub training: TrainOptions,
+    /// Of everything random: split, scores, training.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Settings of the tri-factorization that scores and factors come from.
+    pub fn factors(&self) -> factorize::Options {
+        let Self { rank, iterations, solver, seed, .. } = *self;
+        factorize::Options { rank, iterations, solver, seed, ..Default::default() }
+    }
+}
+
+/// Names as on the command line.
+fn as_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

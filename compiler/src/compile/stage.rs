@@ -1,0 +1,88 @@
+//! One stage: prune to a share of zeros, in one shot or in rounds, while fine-tuning.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use tfc_formats::dataset::Samples;
+use tfc_formats::network::Network;
+
+use super::CompileError;
+use super::options::Options;
+use crate::device::Device;
+use crate::prune::{self, Masks, sparsity_at};
+use crate::train::{self, Control, Data, EpochStats, Progress, TrainOptions};
+
+/// Data of a compilation; the test set is not among it.
+#[derive(Debug)]
+pub(super) struct Split {
+    pub(super) train: Samples,
+    pub(super) validation: Samples,
+}
+
+/// What a stage needs beside the network.
+pub(super) struct Stage<'a, D> {
+    pub(super) device: &'a D,
+    pub(super) options: &'a Options,
+    pub(super) data: Option<&'a Split>,
+    pub(super) teacher: &'a Network,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) checkpoint: Option<PathBuf>,
+    pub(super) resume: bool,
+}
+
+impl<D: Device> Stage<'_, D> {
+    /// Weights of the network that score lowest go, until this share of them is zero. Zeros
+    /// that are there stay.
+    pub(super) fn prune(&self, network: &Network, sparsity: f64) -> Result<Masks, CompileError> {
+        let scores =
+            prune::scores(self.device, network, self.options.method, &self.options.factors(), &mut |_| {})?;
+        Ok(prune::masks(network, &scores, sparsity, self.options.scope, &Masks::of_nonzeros(network)))
+    }
+
+    /// Prunes to `sparsity` in rounds and fine-tunes for `epochs`; in one shot without
+    /// fine-tuning where there is no data or no epoch. `None` fine-tunes what is there.
+    pub(super) fn run(
+        &self,
+        network: &mut Network,
+        sparsity: Option<f64>,
+        epochs: usize,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Vec<EpochStats>, CompileError> {
+        let Some(data) = self.data.filter(|_| epochs > 0) else {
+            if let Some(sparsity) = sparsity {
+                self.prune(network, sparsity)?.apply(network);
+            }
+            return Ok(Vec::new());
+        };
+        let initial = zero_share(network);
+        let rounds = self.options.rounds.clamp(1, epochs);
+        let mut prune = |epoch: usize, network: &Network| match sparsity {
+            Some(target) if epoch < rounds => {
+                let sparsity = sparsity_at(epoch + 1, rounds, initial, target);
+                Ok(Some(self.prune(network, sparsity)?))
+            }
+            _ => Ok(None),
+        };
+        let training = TrainOptions { epochs, ..self.options.training.clone() };
+        let mut control =
+            Control { progress, stop: self.stop, checkpoint: self.checkpoint.clone(), resume: self.resume };
+        let masks = Masks::of_nonzeros(network);
+        let teacher = training.distill.map(|_| self.teacher);
+        let data = Data { train: &data.train, validation: &data.validation, teacher };
+        let history = train::train(self.device, network, masks, data, &training, &mut prune, &mut control)?;
+        Ok(history.epochs)
+    }
+}
+
+/// Share of the weights of convolutions and dense layers that are zero.
+pub(super) fn zero_share(network: &Network) -> f64 {
+    let (mut zeros, mut weights) = (0, 0);
+    let tensors: std::collections::BTreeSet<_> =
+        (0..network.nodes.len()).filter_map(|node| network.weight(node)).collect();
+    for tensor in tensors {
+        let tensor = &network.tensors[tensor];
+        zeros += tensor.data.len() - tensor.nonzeros();
+        weights += tensor.data.len();
+    }
+    zeros as f64 / weights.max(1) as f64
+}

@@ -1,0 +1,17 @@
+struct Params {
+    len: u32,
+}
+
+var<immediate> p: Params;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> positive: array<f32>;
+@group(0) @binding(2) var<storage, read_write> negative: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let i = item_of(id);
+    if i < p.len {
+        positive[i] += max(x[i], 0.0);
+        negative[i] += max(-x[i], 0.0);
+    }
+}

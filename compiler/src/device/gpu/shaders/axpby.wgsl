@@ -1,0 +1,22 @@
+struct Params {
+    len: u32,
+    alpha: f32,
+    beta: f32,
+}
+
+var<immediate> p: Params;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let i = item_of(id);
+    if i >= p.len {
+        return;
+    }
+    var value = p.alpha * x[i];
+    if p.beta != 0.0 {
+        value += p.beta * y[i];
+    }
+    y[i] = value;
+}

@@ -1,0 +1,31 @@
+// Each input element gathers from the windows whose maximum it was.
+@group(0) @binding(0) var<storage, read> argmax: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let i = i32(item_of(id));
+    if i >= p.c * p.batch * p.h * p.w {
+        return;
+    }
+    let ix = i % p.w;
+    let iy = i / p.w % p.h;
+    let plane = i / (p.w * p.h) * p.oh * p.ow;
+    let me = f32(iy * p.w + ix);
+    let rows = reach(iy, p.top, p.sh, p.dh, p.kh, p.oh);
+    let columns = reach(ix, p.left, p.sw, p.dw, p.kw, p.ow);
+    var sum = 0.0;
+    if p.from_step > 0 {
+        sum = dx[i];
+    }
+    for (var oy = rows.x + p.from_step; oy < min(rows.x + p.to_step, rows.y); oy++) {
+        for (var ox = columns.x; ox < columns.y; ox++) {
+            let o = plane + oy * p.ow + ox;
+            if argmax[o] == me {
+                sum += dy[o];
+            }
+        }
+    }
+    dx[i] = sum;
+}

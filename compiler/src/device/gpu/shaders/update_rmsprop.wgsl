@@ -1,0 +1,31 @@
+struct Params {
+    len: u32,
+    masked: u32,
+    rate: f32,
+    rho: f32,
+    eps: f32,
+    decay: f32,
+}
+
+var<immediate> p: Params;
+@group(0) @binding(0) var<storage, read> gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> mask: array<f32>;
+@group(0) @binding(2) var<storage, read_write> square: array<f32>;
+@group(0) @binding(3) var<storage, read_write> weight: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let i = item_of(id);
+    if i >= p.len {
+        return;
+    }
+    var keep = 1.0;
+    if p.masked != 0u {
+        keep = mask[i];
+    }
+    let w = weight[i];
+    let g = gradient[i];
+    let s = p.rho * square[i] + (1.0 - p.rho) * g * g;
+    square[i] = s * keep;
+    weight[i] = (w - p.rate * (g + p.decay * w) / (sqrt(s) + p.eps)) * keep;
+}

@@ -1,0 +1,129 @@
+//! Running artifacts in the runtime, many samples at a time: every accuracy that `tfc` prints
+//! comes from here.
+
+use rayon::prelude::*;
+use serde::Serialize;
+use tfc_formats::artifact::{AlignedBytes, ArtifactError};
+use tfc_formats::dataset::Samples;
+use tfc_runtime::{Model, ModelError, RunError, Session, SessionError};
+
+/// Why an artifact cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecuteError {
+    /// The file is not a valid artifact.
+    #[error("the artifact is not valid: {0}")]
+    Artifact(#[from] ArtifactError),
+    /// The runtime cannot run it.
+    #[error("the artifact cannot be run: {0}")]
+    Model(#[from] ModelError),
+    /// No session could be made.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The samples do not fit the network.
+    #[error("the network takes {expected} inputs a sample ({shape}), the data set has {found}")]
+    Samples {
+        /// Elements of the network's input.
+        expected: usize,
+        /// Its shape.
+        shape: String,
+        /// Elements of a sample.
+        found: usize,
+    },
+}
+
+/// Outputs of an artifact for `count` inputs, in order. `input` fills in the preprocessed input
+/// of a sample by its index; samples are spread over the cores.
+pub fn outputs<F>(bytes: &[u8], count: usize, input: F) -> Result<Vec<Vec<f32>>, ExecuteError>
+where
+    F: Fn(usize, &mut [f32]) + Sync,
+{
+    let aligned = AlignedBytes::from(bytes);
+    let model = Model::new(&aligned)?;
+    let elements = model.input_shape().elements().unwrap_or(0) as usize;
+    let chunk = count.div_ceil(4 * rayon::current_num_threads()).max(1);
+    let chunks: Vec<Result<Vec<Vec<f32>>, ExecuteError>> = (0..count.div_ceil(chunk))
+        .into_par_iter()
+        .map(|index| {
+            let mut arena = AlignedBytes::zeroed(model.arena_len());
+            let mut session = Session::new(&model, &mut arena)?;
+            let mut sample = vec![0.0; elements];
+            let samples = index * chunk..count.min((index + 1) * chunk);
+            samples
+                .map(|at| {
+                    input(at, &mut sample);
+                    Ok(session.run(&sample)?.to_vec())
+                })
+                .collect()
+        })
+        .collect();
+    let mut all = Vec::with_capacity(count);
+    for chunk in chunks {
+        all.extend(chunk?);
+    }
+    Ok(all)
+}
+
+/// Outputs of an artifact for labelled samples, preprocessed as the artifact says.
+pub fn outputs_of(bytes: &[u8], samples: &Samples) -> Result<Vec<Vec<f32>>, ExecuteError> {
+    let aligned = AlignedBytes::from(bytes);
+    let model = Model::new(&aligned)?;
+    let shape = model.input_shape();
+    let expected = shape.elements().unwrap_or(0) as usize;
+    let found = samples.shape.elements().unwrap_or(0) as usize;
+    if expected != found {
+        return Err(ExecuteError::Samples { expected, shape: shape.to_string(), found });
+    }
+    let preprocess = model.header().preprocess.clone();
+    outputs(bytes, samples.len(), |at, out| samples.input(at, &preprocess, out))
+}
+
+/// Index of the first largest element; NaN never wins.
+pub fn arg_max(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] || values[best].is_nan() {
+            best = index;
+        }
+    }
+    best
+}
+
+/// How a classifier did on labelled samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// Number of samples.
+    pub samples: usize,
+    /// Samples whose largest output is not their class.
+    pub errors: usize,
+    /// `confusion[class][prediction]` counts.
+    pub confusion: Vec<Vec<usize>>,
+}
+
+impl Score {
+    /// Errors in percent.
+    pub fn error_percent(&self) -> f64 {
+        100.0 * self.errors as f64 / self.samples.max(1) as f64
+    }
+}
+
+/// Runs an artifact over labelled samples.
+pub fn score(bytes: &[u8], samples: &Samples) -> Result<Score, ExecuteError> {
+    Ok(score_outputs(&outputs_of(bytes, samples)?, samples))
+}
+
+/// Scores outputs that are there already.
+pub fn score_outputs(outputs: &[Vec<f32>], samples: &Samples) -> Score {
+    let predictions = outputs.first().map_or(0, Vec::len);
+    let mut confusion = vec![vec![0; predictions]; samples.classes as usize];
+    let mut errors = 0;
+    for (output, &label) in outputs.iter().zip(&samples.labels) {
+        let prediction = arg_max(output);
+        confusion[label as usize][prediction] += 1;
+        errors += usize::from(prediction != label as usize);
+    }
+    Score { samples: outputs.len(), errors, confusion }
+}

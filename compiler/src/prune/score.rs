@@ -1,0 +1,136 @@
+//! How much each weight matters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tfc_formats::network::{Network, TensorId};
+
+use super::{magnitude, mfbp, mfbp_inflate, random, tri};
+use crate::device::Device;
+use crate::factorize::{FactorizeError, Factors, GroupKind, Iteration, Options, factorize, groups};
+
+/// What scores a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Prunes what the tri-factorization shrinks most.
+    Mfbp,
+    /// Prunes what the tri-factorization inflates most.
+    MfbpInflate,
+    /// Keeps what is large both as a weight and in the tri-factorization.
+    Tri,
+    /// Prunes the smallest weights.
+    Magnitude,
+    /// Prunes at random.
+    Random,
+}
+
+impl Method {
+    /// All methods, in the order of help and tables.
+    pub const ALL: [Self; 5] =
+        [Method::Mfbp, Method::MfbpInflate, Method::Tri, Method::Magnitude, Method::Random];
+
+    /// Name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Mfbp => "mfbp",
+            Method::MfbpInflate => "mfbp-inflate",
+            Method::Tri => "tri",
+            Method::Magnitude => "magnitude",
+            Method::Random => "random",
+        }
+    }
+
+    /// One line for help.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Method::Mfbp => "prune what the tri-factorization shrinks most",
+            Method::MfbpInflate => "prune what the tri-factorization inflates most",
+            Method::Tri => "keep what is large both as a weight and in the tri-factorization",
+            Method::Magnitude => "prune the smallest weights",
+            Method::Random => "prune at random",
+        }
+    }
+
+    /// Whether it compares the weights with their tri-factorization.
+    pub const fn needs_factors(self) -> bool {
+        matches!(self, Method::Mfbp | Method::MfbpInflate | Method::Tri)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|method| method.name() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            format!("unknown method `{text}`; known are {known}")
+        })
+    }
+}
+
+/// A score for every weight of convolutions and dense layers, by tensor; the lowest are pruned
+/// first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores(pub(super) Vec<Option<Vec<f32>>>);
+
+impl Scores {
+    /// Scores of a tensor, or `None` where it is no such weight.
+    pub fn get(&self, tensor: TensorId) -> Option<&[f32]> {
+        self.0.get(tensor)?.as_deref()
+    }
+}
+
+/// The weight tensors of convolutions and dense layers with their group, each once, in the order
+/// of the tensors.
+pub(super) fn weights(network: &Network) -> Vec<(TensorId, GroupKind)> {
+    let mut weights: Vec<_> = (0..network.nodes.len())
+        .filter_map(|node| Some((network.weight(node)?, GroupKind::of(&network.nodes[node].op)?)))
+        .collect();
+    weights.sort_unstable();
+    weights.dedup();
+    weights
+}
+
+/// Scores all weights. Methods that need it factorize every group first, with `options`; the
+/// random method takes its seed from there.
+pub fn scores<D: Device>(
+    device: &D,
+    network: &Network,
+    method: Method,
+    options: &Options,
+    progress: &mut dyn FnMut(Iteration),
+) -> Result<Scores, FactorizeError> {
+    let factors: Vec<Factors> = if method.needs_factors() {
+        let factorized =
+            groups(network)?.into_iter().map(|group| factorize(device, network, group, options, progress));
+        factorized.collect::<Result<_, _>>()?
+    } else {
+        Vec::new()
+    };
+    let against = |tensor: TensorId, score: fn(f32, f32) -> f32| {
+        let data = &network.tensors[tensor].data;
+        let reconstruction = factors.iter().find_map(|f| f.reconstruction(network, tensor));
+        reconstruction.into_iter().flatten().zip(data).map(|(a, &w)| score(w, a)).collect()
+    };
+    let mut scores = Scores(vec![None; network.tensors.len()]);
+    for (tensor, _) in weights(network) {
+        let data = &network.tensors[tensor].data;
+        scores.0[tensor] = Some(match method {
+            Method::Mfbp => against(tensor, mfbp::score),
+            Method::MfbpInflate => against(tensor, mfbp_inflate::score),
+            Method::Tri => against(tensor, tri::score),
+            Method::Magnitude => data.iter().map(|&w| magnitude::score(w)).collect(),
+            Method::Random => random::scores(data.len(), options.seed, tensor),
+        });
+    }
+    Ok(scores)
+}
+
+#[cfg(test)]
+mod tests;

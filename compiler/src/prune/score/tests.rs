@@ -1,0 +1,76 @@
+use super::*;
+use crate::device::cpu::Cpu;
+use crate::factorize::fixtures::{Sketch, small_lenet};
+use tfc_formats::op::Shape;
+
+fn of(network: &Network, method: Method, options: &Options) -> Scores {
+    scores(&Cpu, network, method, options, &mut |_| {}).unwrap()
+}
+
+#[test]
+fn every_method_scores_every_weight_and_repeats() {
+    let network = small_lenet();
+    let options = Options { iterations: 5, ..Options::default() };
+    for method in Method::ALL {
+        let found = of(&network, method, &options);
+        for (tensor, t) in network.tensors.iter().enumerate() {
+            let scores = found.get(tensor).unwrap();
+            assert_eq!(scores.len(), t.data.len(), "{method}");
+            assert!(scores.iter().all(|s| s.is_finite()), "{method}");
+        }
+        assert_eq!(found, of(&network, method, &options), "{method}");
+    }
+}
+
+#[test]
+fn scores_are_what_the_table_says() {
+    let (w, a) = (-3.0, 0.5);
+    assert_eq!(mfbp::score(w, a), -2.5);
+    assert_eq!(mfbp_inflate::score(w, a), 2.5);
+    assert_eq!(tri::score(w, a), 1.5);
+    assert_eq!(magnitude::score(w), 3.0);
+}
+
+#[test]
+fn the_two_readings_of_the_draft_are_opposite() {
+    let network = small_lenet();
+    let options = Options { iterations: 5, ..Options::default() };
+    let (printed, code) = (of(&network, Method::Mfbp, &options), of(&network, Method::MfbpInflate, &options));
+    for tensor in 0..network.tensors.len() {
+        let (printed, code) = (printed.get(tensor).unwrap(), code.get(tensor).unwrap());
+        assert!(printed.iter().zip(code).all(|(a, b)| *a == -b));
+    }
+}
+
+#[test]
+fn seeds_matter_to_random_scores() {
+    let network = small_lenet();
+    let seeded = |seed| of(&network, Method::Random, &Options { seed, ..Options::default() });
+    assert_ne!(seeded(1), seeded(2));
+}
+
+#[test]
+fn only_methods_with_factors_refuse_a_graph() {
+    let mut s = Sketch::new(Shape::new(4, 4, 4));
+    s.conv("grouped", 0, 4, 3, 2);
+    let network = s.finish();
+    for method in Method::ALL {
+        let found = scores(&Cpu, &network, method, &Options::default(), &mut |_| {});
+        match found {
+            Ok(_) => assert!(!method.needs_factors(), "{method}"),
+            Err(error) => {
+                assert!(method.needs_factors(), "{method}");
+                assert!(matches!(error, FactorizeError::Unsupported(_)), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_parse_back() {
+    for method in Method::ALL {
+        assert_eq!(method.to_string().parse(), Ok(method));
+    }
+    let error = "magic".parse::<Method>().unwrap_err();
+    assert!(error.contains("`magic`") && error.contains("mfbp-inflate"), "{error}");
+}

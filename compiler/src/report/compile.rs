@@ -1,0 +1,157 @@
+//! The report of `tfc compile`: what went in, what came out, and why.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::layers::Layer;
+use super::table::{Align, bytes, percent, table};
+use crate::execute::Score;
+use crate::train::EpochStats;
+
+/// Everything that `tfc compile` measured. `--report FILE` writes it as JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct CompileReport {
+    /// Name and version of the program.
+    pub producer: String,
+    /// Name of the network.
+    pub network: String,
+    /// Name of the device that trained and factorized.
+    pub device: String,
+    /// The options as they were understood.
+    pub options: serde_json::Value,
+    /// One entry a layer of the artifact.
+    pub layers: Vec<LayerChange>,
+    /// Errors on the held-out part of the training set, which every choice was made by.
+    pub validation: Option<ErrorPercent>,
+    /// Errors on the test set, which no choice was made by.
+    pub test: Option<ErrorPercent>,
+    /// Confusion on the test set: `[class][prediction]`.
+    pub test_confusion: Option<Vec<Vec<usize>>>,
+    /// Share of the weights of convolutions and dense layers that are zero, in percent.
+    pub zero_percent: f64,
+    /// Bytes of the network's tensors as f32.
+    pub dense_bytes: u64,
+    /// Bytes of the artifact.
+    pub file_bytes: u64,
+    /// Bytes of arena that the artifact needs.
+    pub arena_bytes: u64,
+    /// Epochs of fine-tuning.
+    pub history: Vec<EpochStats>,
+    /// What was tried and kept, in words.
+    pub notes: Vec<String>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// A layer before and after.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerChange {
+    /// The layer in the artifact.
+    #[serde(flatten)]
+    pub layer: Layer,
+    /// Bytes of its weights and bias as dense f32, before.
+    pub bytes_before: u64,
+    /// Multiply-accumulates before.
+    pub macs_before: u64,
+    /// Why it is encoded so.
+    pub why: String,
+}
+
+/// Errors in percent at three points.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorPercent {
+    /// Number of samples.
+    pub samples: usize,
+    /// The network as it came, dense f32, in the runtime.
+    pub dense: f64,
+    /// Right after pruning in one shot, before any fine-tuning.
+    pub pruned: Option<f64>,
+    /// The artifact.
+    pub artifact: f64,
+}
+
+impl ErrorPercent {
+    /// From the scores at those points.
+    pub fn new(dense: &Score, pruned: Option<&Score>, artifact: &Score) -> Self {
+        Self {
+            samples: artifact.samples,
+            dense: dense.error_percent(),
+            pruned: pruned.map(Score::error_percent),
+            artifact: artifact.error_percent(),
+        }
+    }
+}
+
+impl CompileReport {
+    /// The table and the lines below it.
+    pub fn text(&self) -> String {
+        let columns = [
+            ("layer", Align::Left),
+            ("encoding", Align::Left),
+            ("nonzeros", Align::Right),
+            ("of", Align::Right),
+            ("bytes before", Align::Right),
+            ("after", Align::Right),
+            ("MACs before", Align::Right),
+            ("after", Align::Right),
+        ];
+        let weighted = self.layers.iter().filter(|change| change.layer.weights > 0);
+        let mut rows: Vec<Vec<String>> = weighted
+            .map(|change| {
+                let layer = &change.layer;
+                vec![
+                    layer.name.clone(),
+                    layer.encoding.clone(),
+                    layer.nonzeros.to_string(),
+                    percent(layer.nonzeros, layer.weights),
+                    bytes(change.bytes_before),
+                    bytes(layer.bytes),
+                    change.macs_before.to_string(),
+                    layer.macs.to_string(),
+                ]
+            })
+            .collect();
+        let sum = |of: fn(&LayerChange) -> u64| self.layers.iter().map(of).sum::<u64>();
+        let (nonzeros, weights) = (sum(|c| c.layer.nonzeros), sum(|c| c.layer.weights));
+        rows.push(vec![
+            "total".into(),
+            String::new(),
+            nonzeros.to_string(),
+            percent(nonzeros, weights),
+            bytes(sum(|c| c.bytes_before)),
+            bytes(sum(|c| c.layer.bytes)),
+            sum(|c| c.macs_before).to_string(),
+            sum(|c| c.layer.macs).to_string(),
+        ]);
+        let mut text = table(&columns, rows);
+        text.push('\n');
+        for change in self.layers.iter().filter(|change| !change.why.is_empty()) {
+            let _ = writeln!(text, "{}: {}", change.layer.name, change.why);
+        }
+        for (name, errors) in [("validation", &self.validation), ("test", &self.test)] {
+            let Some(errors) = errors else { continue };
+            let pruned = errors.pruned.map_or(String::new(), |e| format!(", pruned untuned {e:.2}%"));
+            let _ = writeln!(
+                text,
+                "{name} error: dense {:.2}%{pruned}, artifact {:.2}% of {} samples",
+                errors.dense, errors.artifact, errors.samples
+            );
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
+        }
+        let ratio = self.dense_bytes as f64 / self.file_bytes as f64;
+        let _ = writeln!(
+            text,
+            "file {} ({} bytes), {ratio:.1}x smaller than {} of dense f32; arena {}; {:.2}% of weights are zero; {:.1} s",
+            bytes(self.file_bytes),
+            self.file_bytes,
+            bytes(self.dense_bytes),
+            bytes(self.arena_bytes),
+            self.zero_percent,
+            self.seconds
+        );
+        text
+    }
+}

@@ -1,0 +1,102 @@
+//! The steps of an artifact with their encodings, nonzeros, bytes and multiply-accumulates.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use tfc_formats::artifact::{Array, Artifact, ColumnIndex, Dtype, Matrix, Step, Storage};
+
+/// One step of an artifact.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Layer {
+    /// Name of the step.
+    pub name: String,
+    /// What it computes, with the activation that is fused into it.
+    pub op: String,
+    /// Shape of its output.
+    pub output: String,
+    /// How its matrix is stored; empty without one.
+    pub encoding: String,
+    /// Elements of its matrix, zeros included.
+    pub weights: u64,
+    /// Elements that are not zero.
+    pub nonzeros: u64,
+    /// Bytes of its sections that no step before it has.
+    pub bytes: u64,
+    /// Multiply-accumulates of one sample that involve a weight which is not zero.
+    pub macs: u64,
+    /// Multiply-accumulates if no weight were zero.
+    pub dense_macs: u64,
+}
+
+/// All steps in order.
+pub fn layers(artifact: &Artifact<'_>) -> Vec<Layer> {
+    let mut seen = BTreeSet::new();
+    artifact.steps().map(|step| layer(artifact, &step, &mut seen)).collect()
+}
+
+fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> Layer {
+    let mut bytes = 0;
+    let arrays = step.matrix.iter().flat_map(arrays).chain(step.params.iter().copied());
+    for array in arrays.filter(|array| array.len > 0) {
+        if seen.insert(array.offset) {
+            bytes += u64::from(array.len) * width(array.dtype);
+        }
+    }
+    let input = step.inputs[0].shape;
+    let dense_macs = step.op.dense_macs(input, step.output.shape);
+    let weights = step.matrix.map_or(0, |m| u64::from(m.rows) * u64::from(m.cols));
+    let nonzeros = step.matrix.map_or(0, |m| nonzeros(artifact, &m));
+    let op = match step.activation {
+        Some(activation) => format!("{}+{}", step.op.name(), activation.name()),
+        None => step.op.name().to_owned(),
+    };
+    Layer {
+        name: step.name.to_owned(),
+        op,
+        output: step.output.shape.to_string(),
+        encoding: step.matrix.map_or_else(String::new, |m| encoding(&m.storage)),
+        weights,
+        nonzeros,
+        bytes,
+        macs: if weights == 0 { 0 } else { dense_macs / weights * nonzeros },
+        dense_macs,
+    }
+}
+
+fn nonzeros(artifact: &Artifact<'_>, matrix: &Matrix) -> u64 {
+    let rows = artifact.rows(matrix).into_iter().flatten();
+    rows.map(|row| row.filter(|(_, value)| *value != 0.0).count() as u64).sum()
+}
+
+fn arrays(matrix: &Matrix) -> Vec<Array> {
+    match matrix.storage {
+        Storage::Dense { values } => vec![values],
+        Storage::Csr { row_len, index: ColumnIndex::Delta(index) | ColumnIndex::Absolute(index), values } => {
+            vec![row_len, index, values]
+        }
+    }
+}
+
+/// Bytes of one element.
+fn width(dtype: Dtype) -> u64 {
+    match dtype {
+        Dtype::U8 => 1,
+        Dtype::F16 | Dtype::U16 => 2,
+        Dtype::F32 | Dtype::U32 => 4,
+    }
+}
+
+fn encoding(storage: &Storage) -> String {
+    let value = |array: &Array| if array.dtype == Dtype::F16 { "f16" } else { "f32" };
+    match storage {
+        Storage::Dense { values } => format!("dense {}", value(values)),
+        Storage::Csr { index, values, .. } => {
+            let index = match index {
+                ColumnIndex::Delta(_) => "u8",
+                ColumnIndex::Absolute(array) if array.dtype == Dtype::U16 => "u16",
+                ColumnIndex::Absolute(_) => "u32",
+            };
+            format!("csr-{index} {}", value(values))
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What users read: layers of an artifact, tables and JSON. Every number is measured on the artifact.
+
+mod compile;
+mod layers;
+mod table;
+
+pub use compile::{CompileReport, ErrorPercent, LayerChange};
+pub use layers::{Layer, layers};
+pub use table::{Align, bytes, percent, table};

@@ -1,0 +1,81 @@
+//! From samples to the `[C, B, H, W]` batches that a device takes.
+
+use rayon::prelude::*;
+use tfc_formats::dataset::Samples;
+use tfc_formats::network::Network;
+use tfc_formats::preprocess::Preprocess;
+
+use super::TrainError;
+use super::ops::{elements, plane};
+
+/// Elements below which a piece of work is not worth a thread.
+const GRAIN: usize = 1 << 12;
+
+/// Assembles batches of a set of samples on the host.
+pub(super) struct Batches<'s> {
+    samples: &'s Samples,
+    preprocess: Preprocess,
+    /// Elements of a sample, and of one of its channels as the network sees it.
+    elements: usize,
+    plane: usize,
+    /// `[B, C, H, W]`.
+    images: Vec<f32>,
+    /// `[C, B, H, W]`.
+    pub(super) input: Vec<f32>,
+    /// Class index of each sample.
+    pub(super) labels: Vec<f32>,
+}
+
+impl<'s> Batches<'s> {
+    /// For a network that takes these samples and gives `classes` scores. `what` names the set in errors.
+    pub(super) fn new(
+        samples: &'s Samples,
+        network: &Network,
+        classes: usize,
+        what: &'static str,
+    ) -> Result<Self, TrainError> {
+        if samples.is_empty() {
+            return Err(TrainError::Empty(what));
+        }
+        let (from, to) = (samples.shape, network.input);
+        if from != to && !(to.is_vector() && elements(from) == elements(to)) {
+            return Err(TrainError::Input { samples: from, network: to });
+        }
+        if samples.classes as usize > classes {
+            return Err(TrainError::Classes { what, found: samples.classes as usize, network: classes });
+        }
+        Ok(Self {
+            samples,
+            preprocess: network.preprocess.clone(),
+            elements: elements(to),
+            plane: plane(to),
+            images: Vec::new(),
+            input: Vec::new(),
+            labels: Vec::new(),
+        })
+    }
+
+    /// Assembles the batch of the samples at these positions.
+    pub(super) fn fill(&mut self, positions: &[usize]) {
+        let (n, elements, plane) = (positions.len(), self.elements, self.plane);
+        self.images.resize(n * elements, 0.0);
+        self.input.resize(n * elements, 0.0);
+        self.labels.clear();
+        self.labels.extend(positions.iter().map(|&i| self.samples.labels[i] as f32));
+
+        let (samples, preprocess) = (self.samples, &self.preprocess);
+        self.images
+            .par_chunks_mut(elements)
+            .zip(positions)
+            .with_min_len(GRAIN.div_ceil(elements))
+            .for_each(|(image, &i)| samples.input(i, preprocess, image));
+        let images = &self.images;
+        self.input.par_chunks_mut(n * plane).enumerate().with_min_len(GRAIN.div_ceil(n * plane)).for_each(
+            |(c, channel)| {
+                for (to, image) in channel.chunks_exact_mut(plane).zip(images.chunks_exact(elements)) {
+                    to.copy_from_slice(&image[c * plane..][..plane]);
+                }
+            },
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! What training promises: it learns, masks hold, the best epoch is kept, the same seed repeats.
+
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::device::cpu::Cpu;
+use crate::prune::Masks;
+
+pub(super) fn options() -> TrainOptions {
+    TrainOptions {
+        epochs: 6,
+        batch: 32,
+        optimizer: Optimizer::Sgd { momentum: 0.9 },
+        rate: 0.05,
+        decay: 1e-4,
+        schedule: Schedule::Cosine,
+        seed: 5,
+        distill: None,
+    }
+}
+
+/// Trains without a checkpoint.
+fn run(
+    network: &mut Network,
+    masks: Masks,
+    options: &TrainOptions,
+    prune: &mut Prune<'_>,
+) -> Result<History, TrainError> {
+    let (train_set, validation) = (corners(300, 1), corners(90, 2));
+    let stop = AtomicBool::new(false);
+    let mut control = Control { progress: &mut |_| {}, stop: &stop, checkpoint: None, resume: false };
+    let data = Data { train: &train_set, validation: &validation, teacher: None };
+    train(&Cpu, network, masks, data, options, prune, &mut control)
+}
+
+#[test]
+fn learns_with_every_optimizer_and_schedule() {
+    let one_cycle = Schedule::OneCycle;
+    let step = Schedule::Step { drops: 2, factor: 0.3 };
+    for (optimizer, schedule, rate) in [
+        (Optimizer::Sgd { momentum: 0.9 }, Schedule::Cosine, 0.05),
+        (Optimizer::Adam, one_cycle, 0.1),
+        (Optimizer::RmsProp, step, 0.03),
+    ] {
+        let mut network = small(7);
+        let masks = Masks::keep_all(&network);
+        let options = TrainOptions { optimizer, schedule, rate, ..options() };
+        let before = evaluate(&Cpu, &network, &corners(90, 2), 32).unwrap();
+        let history = run(&mut network, masks, &options, &mut |_, _| Ok(None)).unwrap();
+        let after = evaluate(&Cpu, &network, &corners(90, 2), 32).unwrap();
+        assert!(before.errors > 45, "{before:?}");
+        assert!(after.errors <= 2, "{optimizer:?}: {after:?}");
+        assert_eq!(history.epochs.len(), 6);
+        assert_eq!(history.epochs[0].train.samples, 300);
+        assert_eq!(after, history.epochs[history.best.unwrap()].validation);
+        assert!(history.epochs.iter().all(|e| !e.validation.is_better_than(&after)));
+    }
+}
+
+#[test]
+fn pruned_weights_stay_zero_and_the_best_epoch_is_after_the_last_pruning() {
+    let mut network = small(7);
+    let half = |network: &Network| {
+        let mut masks = Masks::keep_all(network);
+        for n in [0, 5] {
+            let id = network.weight(n).unwrap();
+            masks.set(id, (0..network.tensors[id].data.len()).map(|i| i % 2 == 0).collect());
+        }
+        masks
+    };
+    let mut sparser = half(&network);
+    let last = network.weight(5).unwrap();
+    sparser.set(last, (0..network.tensors[last].data.len()).map(|i| i % 4 == 0).collect());
+    let masks = half(&network);
+    let mut seen = Vec::new();
+    let mut prune = |epoch: usize, now: &Network| {
+        seen.push((epoch, now.tensors[last].nonzeros()));
+        Ok((epoch == 3).then(|| sparser.clone()))
+    };
+    let history = run(&mut network, masks, &options(), &mut prune).unwrap();
+    assert_eq!(seen, [(0, 128), (1, 128), (2, 128), (3, 128), (4, 64), (5, 64)]);
+    assert_eq!(network.tensors[last].nonzeros(), 64);
+    assert!(network.tensors[last].data.iter().enumerate().all(|(i, w)| i % 4 == 0 || *w == 0.0));
+    assert!(history.best.unwrap() >= 3);
+    assert!(history.epochs.iter().enumerate().all(|(i, e)| e.pruned == (i == 3)));
+}
+
+#[test]
+fn same_seed_same_bytes() {
+    let trained = |seed: u64| {
+        let mut network = small(7);
+        let masks = Masks::keep_all(&network);
+        let options = TrainOptions { epochs: 2, optimizer: Optimizer::Adam, seed, ..options() };
+        run(&mut network, masks, &options, &mut |_, _| Ok(None)).unwrap();
+        network
+    };
+    assert_eq!(trained(1), trained(1));
+    assert_ne!(trained(1), trained(2));
+}
+
+#[test]
+fn no_epochs_only_apply_the_masks() {
+    let mut network = small(7);
+    let mut masks = Masks::keep_all(&network);
+    masks.set(0, vec![false; 36]);
+    let history = run(&mut network, masks, &TrainOptions { epochs: 0, ..options() }, &mut |_, _| Ok(None));
+    assert_eq!(history.unwrap(), History { epochs: Vec::new(), best: None });
+    assert_eq!(network.tensors[0].nonzeros(), 0);
+}
+
+#[test]
+fn a_student_learns_from_a_teacher_alone() {
+    let (train_set, validation) = (corners(300, 1), corners(90, 2));
+    let mut teacher = small(7);
+    let masks = Masks::keep_all(&teacher);
+    run(&mut teacher, masks.clone(), &options(), &mut |_, _| Ok(None)).unwrap();
+    // Labels that say nothing.
+    let mut unlabelled = train_set;
+    unlabelled.labels.fill(0);
+    let mut student = small(8);
+    let distill = Some(Distill { temperature: 2.0, weight: 1.0 });
+    let stop = AtomicBool::new(false);
+    let mut control = Control { progress: &mut |_| {}, stop: &stop, checkpoint: None, resume: false };
+    let data = Data { train: &unlabelled, validation: &validation, teacher: Some(&teacher) };
+    let options = TrainOptions { distill, ..options() };
+    train(&Cpu, &mut student, masks, data, &options, &mut |_, _| Ok(None), &mut control).unwrap();
+    let after = evaluate(&Cpu, &student, &validation, 32).unwrap();
+    assert!(after.errors <= 2, "{after:?}");
+}
+
+#[test]
+fn batches_do_not_change_the_evaluation() {
+    let (network, samples) = (small(7), corners(33, 3));
+    let whole = logits(&Cpu, &network, &samples, 100).unwrap();
+    assert_eq!(whole.len(), 33 * 4);
+    let mut errors = 0;
+    for (scores, &label) in whole.chunks(4).zip(&samples.labels) {
+        let best = (0..4).rev().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
+        errors += usize::from(best != label as usize);
+    }
+    for batch in [1, 8, 33] {
+        let parts = logits(&Cpu, &network, &samples, batch).unwrap();
+        assert!(whole.iter().zip(&parts).all(|(a, b)| (a - b).abs() < 1e-5));
+        let evaluation = evaluate(&Cpu, &network, &samples, batch).unwrap();
+        assert_eq!((evaluation.samples, evaluation.errors), (33, errors));
+    }
+}
+
+#[test]
+fn divergence_is_an_error_and_leaves_the_network() {
+    let mut network = small(7);
+    let masks = Masks::keep_all(&network);
+    let options = TrainOptions { rate: 1e20, schedule: Schedule::Constant, ..options() };
+    let error = run(&mut network, masks, &options, &mut |_, _| Ok(None)).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { epoch: 1, rate: 1e20, .. }), "{error}");
+    assert_eq!(network, small(7));
+}
+
+#[test]
+fn all_nodes_without_backward_are_listed_at_once() {
+    let mut b = Builder::new(Shape::new(4, 1, 1));
+    let params = [4, 4, 4, 4].map(|n| b.tensor(&[n]));
+    let x = b.node(Op::BatchNorm { eps: 1e-5 }, &[0], &params);
+    let x = b.node(Op::Softmax, &[x], &[]);
+    let x = b.node(Op::Maxout { pieces: 2 }, &[x], &[]);
+    b.node(Op::Softmax, &[x], &[]);
+    let Err(TrainError::Unsupported(nodes)) = check(&b.0) else { panic!("accepted") };
+    let named: Vec<_> = nodes.iter().map(|r| (r.node.as_str(), r.op)).collect();
+    assert_eq!(named, [("n0", "batch_norm"), ("n1", "softmax"), ("n2", "maxout")]);
+    assert!(check(&small(1)).is_ok());
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let (network, samples) = (small(7), corners(3, 1));
+    let evaluated = |samples: Samples| evaluate(&Cpu, &network, &samples, 2).unwrap_err();
+    let empty = Samples { data: Vec::new(), labels: Vec::new(), ..samples.clone() };
+    assert!(matches!(evaluated(empty), TrainError::Empty("evaluation")));
+    let other = Samples { shape: Shape::new(1, 4, 16), ..samples.clone() };
+    assert!(matches!(evaluated(other), TrainError::Input { .. }));
+    let more = Samples { classes: 5, ..samples };
+    assert!(matches!(evaluated(more), TrainError::Classes { found: 5, network: 4, .. }));
+}
+
+#[test]
+fn schedules_start_and_end_where_they_should() {
+    for (schedule, start, middle, end) in [
+        (Schedule::Constant, 1.0, 1.0, 1.0),
+        (Schedule::Cosine, 1.0, 0.5, 0.0),
+        (Schedule::OneCycle, 0.04, 0.811_744_900_929_366_7, 0.0),
+        (Schedule::Step { drops: 1, factor: 0.25 }, 1.0, 0.25, 0.0625),
+    ] {
+        let found = [0.0, 0.5, 1.0].map(|p| schedule.factor(p));
+        for (found, expected) in found.into_iter().zip([start, middle, end]) {
+            assert!((found - expected).abs() < 1e-12, "{schedule:?}: {found} {expected}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Gradients of whole networks against finite differences of the loss.
+
+use super::*;
+use crate::device::cpu::Cpu;
+use crate::train::executor::{Answers, Executor};
+
+const CLASSES: usize = 4;
+/// Samples of a batch, and room for them.
+const BATCH: usize = 5;
+const ROOM: usize = 7;
+
+/// Mean cross-entropy in f64 from the logits on the device.
+fn loss(executor: &mut Executor<'_, Cpu>, input: &[f32], labels: &[f32], dropout: Option<u64>) -> f64 {
+    executor.forward(input, BATCH, dropout);
+    let logits = executor.logits().unwrap();
+    let of = |j: usize, k: usize| f64::from(logits[k * BATCH + j]);
+    let losses = labels.iter().enumerate().map(|(j, &label)| {
+        let sum: f64 = (0..CLASSES).map(|k| of(j, k).exp()).sum();
+        sum.ln() - of(j, label as usize)
+    });
+    losses.sum::<f64>() / BATCH as f64
+}
+
+/// Compares the gradient of every tensor with central differences.
+fn check_gradients(mut network: Network, dropout: Option<u64>) {
+    const STEP: f32 = 1e-3;
+    let mut rng = random::rng(&[9]);
+    let len = network.input.elements().unwrap() as usize * BATCH;
+    let input: Vec<f32> = (0..len).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let labels: Vec<f32> = (0..BATCH).map(|_| rng.random_range(0..CLASSES) as f32).collect();
+
+    let mut executor = Executor::new(&Cpu, &network, ROOM, Some(1)).unwrap();
+    executor.forward(&input, BATCH, dropout);
+    executor.loss(&Answers { labels: &labels, teacher: None });
+    executor.backward(BATCH, dropout);
+    let gradients = executor.gradients();
+
+    for (id, gradient) in gradients {
+        let (mut distance, mut norm) = (0.0, 0.0);
+        for (i, &found) in gradient.iter().enumerate() {
+            let kept = network.tensors[id].data[i];
+            let mut at = |value: f32| {
+                network.tensors[id].data[i] = value;
+                executor.load(&network.tensors);
+                loss(&mut executor, &input, &labels, dropout)
+            };
+            let (above, below) = (kept + STEP, kept - STEP);
+            let expected = (at(above) - at(below)) / f64::from(above - below);
+            at(kept);
+            distance += (f64::from(found) - expected).powi(2);
+            norm += expected.powi(2);
+        }
+        let (distance, norm) = (distance.sqrt(), norm.sqrt());
+        assert!(norm > 1e-4, "tensor {id} has no influence: {norm}");
+        assert!(distance < 5e-3 * norm, "tensor {id}: off by {distance} of {norm}");
+    }
+}
+
+#[test]
+fn convolutions_pools_and_joins() {
+    let mut b = Builder::new(Shape::new(2, 6, 6));
+    let a = b.conv(Conv2d { groups: 2, ..conv(4, 3, 1) }, 0, 2);
+    let a = b.activation(a, Activation::Tanh);
+    let strided = Conv2d {
+        stride: [2, 2],
+        dilation: [2, 1],
+        pad: Padding { top: 2, left: 0, bottom: 1, right: 1 },
+        ..conv(4, 3, 0)
+    };
+    let x = b.conv(strided, a, 4);
+    let y = b.conv(Conv2d { stride: [2, 2], ..conv(4, 1, 0) }, a, 4);
+    let sum = b.node(Op::Add, &[x, y, x], &[]);
+    let sum = b.activation(sum, Activation::LeakyRelu { alpha: 0.1 });
+    let max = b.node(Op::MaxPool(pool(2)), &[a], &[]);
+    let average =
+        Pool { pad: Padding { left: 1, ..Padding::same(0) }, count_include_pad: true, ceil: true, ..pool(3) };
+    let average = b.node(Op::AvgPool(Pool { stride: [2, 2], ..average }), &[a], &[]);
+    let joined = b.node(Op::Concat, &[sum, max, average], &[]);
+    let mixed = b.conv(Conv2d { groups: 2, ..conv(6, 1, 0) }, joined, 12);
+    let mixed = b.activation(mixed, Activation::Sigmoid);
+    let mean = b.node(Op::GlobalAvgPool, &[mixed], &[]);
+    let flat = b.node(Op::Flatten, &[mixed], &[]);
+    let all = b.node(Op::Concat, &[mean, flat], &[]);
+    let scores = b.dense(all, CLASSES, 6 + 54);
+    b.node(Op::Softmax, &[scores], &[]);
+    check_gradients(b.random(1), None);
+}
+
+#[test]
+fn shared_and_transposed_factors() {
+    let mut b = Builder::new(Shape::new(3, 2, 2));
+    let g = b.tensor(&[12, 5]);
+    let s = b.tensor(&[5, 5]);
+    let by = |out_features: u32, transposed: bool| Op::Dense(Dense { out_features, transposed });
+    // The planes of the input are taken as a vector.
+    let x = b.node(by(5, true), &[0], &[g]);
+    let x = b.node(by(5, false), &[x], &[s]);
+    let x = b.node(by(12, false), &[x], &[g]);
+    let x = b.activation(x, Activation::Tanh);
+    let x = b.node(Op::Dropout { rate: 0.3 }, &[x], &[]);
+    let y = b.node(by(5, true), &[x], &[g]);
+    let y = b.node(by(5, true), &[y], &[s]);
+    b.dense(y, CLASSES, 5);
+    check_gradients(b.random(2), Some(3));
+}
+
+#[test]
+fn planes_into_dense() {
+    let mut b = Builder::new(Shape::new(1, 4, 4));
+    let x = b.conv(conv(3, 3, 0), 0, 1);
+    let x = b.activation(x, Activation::Relu6);
+    b.dense(x, CLASSES, 12);
+    check_gradients(b.random(4), None);
+}

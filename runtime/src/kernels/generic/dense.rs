@@ -1,0 +1,128 @@
+//! Matrix-vector product, bound by the bytes of the matrix.
+
+use tfc_formats::artifact::{Columns, Row, Values};
+
+use super::MulAdd;
+use crate::kernels::Dense;
+use crate::kernels::weights::{NextColumn, Value};
+use crate::ops::activation;
+
+/// Sums that a dot product of dense rows is spread over.
+const LANES: usize = 64;
+
+/// Sums that a dot product of sparse rows is spread over.
+const SPARSE_LANES: usize = 8;
+
+/// `None` where the output has a halo.
+#[inline(always)]
+pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
+    if !job.out.at.is_packed() || !job.x.at.is_packed() {
+        return None;
+    }
+    for (o, out) in job.out.data.iter_mut().enumerate() {
+        *out = job.weights.bias(o)?;
+    }
+    let rows = job.weights.rows.clone();
+    if job.transposed {
+        // Row `i` holds what input `i` adds to each output.
+        for (&x, row) in job.x.data.iter().zip(rows) {
+            if x != 0.0 {
+                add_scaled::<M>(job.out.data, x, &row);
+            }
+        }
+    } else {
+        for (out, row) in job.out.data.iter_mut().zip(rows) {
+            *out += dot::<M>(&row, job.x.data);
+        }
+    }
+    activation::apply(job.activation, job.out.data);
+    Some(())
+}
+
+#[inline(always)]
+fn dot<M: MulAdd>(row: &Row<'_>, x: &[f32]) -> f32 {
+    match (row.columns, row.values) {
+        (Columns::All, Values::F32(v)) => dense_dot::<M, _>(v, x),
+        (Columns::All, Values::F16(v)) => dense_dot::<M, _>(v, x),
+        (Columns::Delta(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
+        (Columns::Delta(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
+        (Columns::U16(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
+        (Columns::U16(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
+        (Columns::U32(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
+        (Columns::U32(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
+    }
+}
+
+#[inline(always)]
+fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
+    match (row.columns, row.values) {
+        (Columns::All, Values::F32(v)) => dense_add::<M, _>(out, x, v),
+        (Columns::All, Values::F16(v)) => dense_add::<M, _>(out, x, v),
+        (Columns::Delta(i), Values::F32(v)) => sparse_add::<M, _, _>(out, x, i, v),
+        (Columns::Delta(i), Values::F16(v)) => sparse_add::<M, _, _>(out, x, i, v),
+        (Columns::U16(i), Values::F32(v)) => sparse_add::<M, _, _>(out, x, i, v),
+        (Columns::U16(i), Values::F16(v)) => sparse_add::<M, _, _>(out, x, i, v),
+        (Columns::U32(i), Values::F32(v)) => sparse_add::<M, _, _>(out, x, i, v),
+        (Columns::U32(i), Values::F16(v)) => sparse_add::<M, _, _>(out, x, i, v),
+    }
+}
+
+#[inline(always)]
+fn dense_dot<M: MulAdd, V: Value>(values: &[V], x: &[f32]) -> f32 {
+    let (values, values_tail) = values.as_chunks::<LANES>();
+    let (x, x_tail) = x.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (v, x) in values.iter().zip(x) {
+        for i in 0..LANES {
+            sums[i] = M::mul_add(v[i].f32(), x[i], sums[i]);
+        }
+    }
+    let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
+    // Halved over and over: short dependencies and small rounding errors.
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            sums[i] += sums[i + width];
+        }
+        width /= 2;
+    }
+    sums[0] + tail
+}
+
+#[inline(always)]
+fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: &[f32]) -> f32 {
+    let mut sums = [0.0; SPARSE_LANES];
+    let mut column = 0;
+    let mut next = |index: &I| {
+        column = index.after(column);
+        x.get(column as usize).copied().unwrap_or(0.0)
+    };
+    let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
+    let (values, values_tail) = values.as_chunks::<SPARSE_LANES>();
+    for (index, values) in index.iter().zip(values) {
+        let values = values.map(V::f32);
+        for i in 0..SPARSE_LANES {
+            sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
+        }
+    }
+    let tail: f32 = index_tail.iter().zip(values_tail).map(|(index, v)| v.f32() * next(index)).sum();
+    sums.iter().sum::<f32>() + tail
+}
+
+#[inline(always)]
+fn dense_add<M: MulAdd, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
+    for (out, v) in out.iter_mut().zip(values) {
+        *out = M::mul_add(v.f32(), x, *out);
+    }
+}
+
+#[inline(always)]
+fn sparse_add<M: MulAdd, I: NextColumn, V: Value>(out: &mut [f32], x: f32, index: &[I], values: &[V]) {
+    let mut column = 0;
+    for (index, v) in index.iter().zip(values) {
+        column = index.after(column);
+        if let Some(out) = out.get_mut(column as usize) {
+            *out = M::mul_add(v.f32(), x, *out);
+        }
+    }
+}

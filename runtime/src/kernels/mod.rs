@@ -1,0 +1,129 @@
+//! The loops that take the time, in three forms behind one dispatch point.
+//!
+//! [`scalar`] is the readable reference and handles everything. [`generic`] is portable code in a
+//! shape that compilers vectorise. [`arch`] holds what needs `unsafe`: today, [`generic`] compiled
+//! again for wider vectors. A form declines a case that it does not handle, and the reference
+//! takes it.
+
+mod arch;
+mod generic;
+mod scalar;
+mod weights;
+
+use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};
+use tfc_formats::op::{Activation, Conv2d};
+
+use crate::tensor::{Tensor, TensorMut};
+
+/// A choice of kernels. Kernels that the processor cannot run cannot be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Scalar,
+    Generic,
+    Arch(arch::Isa),
+}
+
+impl Kernels {
+    /// The readable reference.
+    pub const SCALAR: Self = Self(Kind::Scalar);
+
+    /// Portable code for any processor.
+    pub const GENERIC: Self = Self(Kind::Generic);
+
+    /// The fastest that this processor runs.
+    pub fn best() -> Self {
+        arch::Isa::available().last().map_or(Self::GENERIC, |isa| Self(Kind::Arch(isa)))
+    }
+
+    /// All that this processor runs.
+    pub fn available() -> impl Iterator<Item = Self> {
+        [Self::SCALAR, Self::GENERIC]
+            .into_iter()
+            .chain(arch::Isa::available().map(|isa| Self(Kind::Arch(isa))))
+    }
+
+    /// Name in tables.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Scalar => "scalar",
+            Kind::Generic => "generic",
+            Kind::Arch(isa) => isa.name(),
+        }
+    }
+
+    /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
+    pub(crate) fn conv(self, mut job: Conv<'_>) -> Option<()> {
+        let done = match self.0 {
+            Kind::Scalar => None,
+            Kind::Generic => generic::conv::<generic::Unfused>(&mut job),
+            Kind::Arch(isa) => isa.conv(&mut job),
+        };
+        done.or_else(|| scalar::conv(&mut job))
+    }
+
+    /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
+    pub(crate) fn dense(self, mut job: Dense<'_>) -> Option<()> {
+        let done = match self.0 {
+            Kind::Scalar => None,
+            Kind::Generic => generic::dense::<generic::Unfused>(&mut job),
+            Kind::Arch(isa) => isa.dense(&mut job),
+        };
+        done.or_else(|| scalar::dense(&mut job))
+    }
+}
+
+/// The matrix of a step and its bias.
+#[derive(Clone)]
+pub(crate) struct Weights<'a> {
+    rows: Rows<'a>,
+    /// Columns of every row.
+    cols: usize,
+    /// Whether every element is stored.
+    dense: bool,
+    bias: Option<Values<'a>>,
+}
+
+impl<'a> Weights<'a> {
+    pub(crate) fn of(artifact: &Artifact<'a>, step: &Step<'_>) -> Option<Self> {
+        let matrix = step.matrix.as_ref()?;
+        let bias = match step.params.first() {
+            Some(bias) => Some(artifact.values(*bias)?),
+            None => None,
+        };
+        Some(Self {
+            rows: artifact.rows(matrix)?,
+            cols: matrix.cols.try_into().ok()?,
+            dense: matches!(matrix.storage, Storage::Dense { .. }),
+            bias,
+        })
+    }
+
+    /// Bias of output `i`; 0 where there is none.
+    fn bias(&self, i: usize) -> Option<f32> {
+        self.bias.map_or(Some(0.0), |bias| bias.get(i))
+    }
+}
+
+/// A convolution to run.
+pub(crate) struct Conv<'a> {
+    pub(crate) spec: Conv2d,
+    pub(crate) x: Tensor<'a>,
+    pub(crate) weights: Weights<'a>,
+    pub(crate) activation: Option<Activation>,
+    pub(crate) out: TensorMut<'a>,
+    /// Room for an offset and a value of each entry of the longest row.
+    pub(crate) scratch: &'a mut [f32],
+}
+
+/// A dense layer to run.
+pub(crate) struct Dense<'a> {
+    /// The stored matrix is `[in, out]`.
+    pub(crate) transposed: bool,
+    pub(crate) x: Tensor<'a>,
+    pub(crate) weights: Weights<'a>,
+    pub(crate) activation: Option<Activation>,
+    pub(crate) out: TensorMut<'a>,
+}

@@ -1,0 +1,28 @@
+use tfc_formats::op::Activation;
+
+use crate::tensor::{Tensor, TensorMut};
+
+pub(super) fn run(op: Activation, x: Tensor<'_>, out: &mut TensorMut<'_>) {
+    out.zip_rows(&x, |to, from| {
+        super::copy(to, from);
+        apply(Some(op), to);
+    });
+}
+
+/// Applies an activation to each element. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn apply(op: Option<Activation>, row: &mut [f32]) {
+    match op {
+        None => {}
+        Some(Activation::Relu) => map(row, |x| if x < 0.0 { 0.0 } else { x }),
+        Some(Activation::Relu6) => map(row, |x| x.clamp(0.0, 6.0)),
+        Some(Activation::LeakyRelu { alpha }) => map(row, |x| if x > 0.0 { x } else { alpha * x }),
+        Some(Activation::Sigmoid) => map(row, |x| 1.0 / (1.0 + libm::expf(-x))),
+        Some(Activation::Tanh) => map(row, libm::tanhf),
+    }
+}
+
+#[inline(always)]
+fn map(row: &mut [f32], f: impl Fn(f32) -> f32) {
+    row.iter_mut().for_each(|x| *x = f(*x));
+}

@@ -1,0 +1,140 @@
+//! Views of values in the arena.
+
+use tfc_formats::artifact::Value;
+
+/// Where the elements of a value lie, in elements from its start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) c: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    /// Rows of halo above.
+    pub(crate) top: usize,
+    /// Columns of halo to the left.
+    pub(crate) left: usize,
+    /// From one row to the next.
+    pub(crate) row: usize,
+    /// From one channel to the next.
+    pub(crate) plane: usize,
+}
+
+impl Layout {
+    /// `None` if the extent does not fit the address space.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        let (shape, halo) = (value.shape, value.halo);
+        let extent = |n: u32, before: u16, after: u16| {
+            usize::try_from(n).ok()?.checked_add(usize::from(before))?.checked_add(usize::from(after))
+        };
+        let row = extent(shape.w, halo.left, halo.right)?;
+        let plane = extent(shape.h, halo.top, halo.bottom)?.checked_mul(row)?;
+        let layout = Self {
+            c: shape.c as usize,
+            h: shape.h as usize,
+            w: shape.w as usize,
+            top: halo.top.into(),
+            left: halo.left.into(),
+            row,
+            plane,
+        };
+        plane.checked_mul(layout.c)?;
+        Some(layout)
+    }
+
+    /// Elements of the whole extent, halo included.
+    pub(crate) fn len(&self) -> usize {
+        self.c * self.plane
+    }
+
+    /// Elements without the halo.
+    pub(crate) fn elements(&self) -> usize {
+        self.c * self.h * self.w
+    }
+
+    /// Whether there is no halo, so that the elements are contiguous.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.len() == self.elements()
+    }
+
+    fn row_start(&self, c: usize, y: usize) -> usize {
+        c * self.plane + (self.top + y) * self.row + self.left
+    }
+
+    /// Position of the `i`-th element in C, H, W order.
+    pub(crate) fn position(&self, i: usize) -> usize {
+        let (c, at) = (i / (self.h * self.w), i % (self.h * self.w));
+        self.row_start(c, at / self.w) + at % self.w
+    }
+}
+
+/// A value that is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tensor<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) at: Layout,
+}
+
+impl<'a> Tensor<'a> {
+    /// Row `y` of channel `c`, without the halo.
+    pub(crate) fn row(&self, c: usize, y: usize) -> &'a [f32] {
+        let start = self.at.row_start(c, y);
+        self.data.get(start..start + self.at.w).unwrap_or_default()
+    }
+}
+
+/// A value that is written.
+#[derive(Debug)]
+pub(crate) struct TensorMut<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) at: Layout,
+}
+
+impl TensorMut<'_> {
+    /// Row `y` of channel `c`, without the halo.
+    pub(crate) fn row(&mut self, c: usize, y: usize) -> &mut [f32] {
+        let start = self.at.row_start(c, y);
+        self.data.get_mut(start..start + self.at.w).unwrap_or_default()
+    }
+
+    /// Writes zeros around every plane.
+    pub(crate) fn clear_halo(&mut self) {
+        let at = self.at;
+        if at.is_packed() || at.plane == 0 {
+            return;
+        }
+        for plane in self.data.chunks_exact_mut(at.plane) {
+            for (y, row) in plane.chunks_exact_mut(at.row).enumerate() {
+                let inside = if (at.top..at.top + at.h).contains(&y) { at.w } else { 0 };
+                let (before, rest) = row.split_at_mut_checked(at.left).unwrap_or_default();
+                before.fill(0.0);
+                if let Some(after) = rest.get_mut(inside..) {
+                    after.fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Calls `f` with each row of this value and the same row of `x`, a value of the same
+    /// shape; with everything at once where neither has a halo.
+    pub(crate) fn zip_rows(&mut self, x: &Tensor<'_>, mut f: impl FnMut(&mut [f32], &[f32])) {
+        if self.at.is_packed() && x.at.is_packed() {
+            return f(self.data, x.data);
+        }
+        for c in 0..self.at.c {
+            for y in 0..self.at.h {
+                f(self.row(c, y), x.row(c, y));
+            }
+        }
+    }
+
+    /// Calls `f` with each row; with everything at once where there is no halo.
+    pub(crate) fn for_rows(&mut self, mut f: impl FnMut(&mut [f32])) {
+        if self.at.is_packed() {
+            return f(self.data);
+        }
+        for c in 0..self.at.c {
+            for y in 0..self.at.h {
+                f(self.row(c, y));
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Builds small `.tfc` files: values one after the other in the arena, nothing reused.
+#![allow(dead_code, unreachable_pub)] // each test program uses its part
+
+pub mod lenet;
+
+use half::f16;
+use tfc_formats::artifact::{
+    AlignedBytes, Array, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer, scratch_len,
+};
+use tfc_formats::op::{Activation, Op, Padding, Shape};
+use tfc_formats::preprocess::Preprocess;
+use tfc_runtime::Model;
+
+/// How a matrix is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoding {
+    /// `None` for all elements, else the type of column indices: `U8` for deltas.
+    pub index: Option<Dtype>,
+    pub half: bool,
+}
+
+impl Encoding {
+    pub const DENSE: Self = Self { index: None, half: false };
+    pub const DELTA: Self = Self { index: Some(Dtype::U8), half: false };
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        let indices = [None, Some(Dtype::U8), Some(Dtype::U16), Some(Dtype::U32)];
+        indices.into_iter().flat_map(|index| [false, true].map(|half| Self { index, half }))
+    }
+}
+
+/// Pseudo-random numbers in -1..1, the same each time.
+pub fn noise(seed: u32, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2654435761) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / 2f32.powi(31) - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// As `noise`, with this share of zeros.
+pub fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
+    let mask = noise(seed + 1000, len);
+    noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
+}
+
+/// A session's memory, on the heap, with leftovers in it that must not matter: NaN.
+pub struct Arena(Vec<u128>);
+
+impl Arena {
+    pub fn of(model: &Model<'_>) -> Self {
+        Self(vec![u128::MAX; model.arena_len().div_ceil(16)])
+    }
+
+    pub fn bytes(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+}
+
+/// A file under construction.
+pub struct Builder {
+    writer: Writer,
+    steps: Vec<Step<'static>>,
+    end: u32,
+    scratch: u32,
+}
+
+impl Builder {
+    pub fn new() -> Self {
+        Self { writer: Writer::new(), steps: Vec::new(), end: 0, scratch: 0 }
+    }
+
+    pub fn value(&mut self, shape: Shape, halo: Padding) -> Value {
+        let value = Value { shape, halo, dtype: Dtype::F32, offset: self.end };
+        self.end += value.bytes().unwrap().next_multiple_of(16);
+        value
+    }
+
+    pub fn floats(&mut self, elements: &[f32], half: bool) -> Array {
+        if half {
+            self.writer.f16s(&elements.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>())
+        } else {
+            self.writer.f32s(elements)
+        }
+    }
+
+    pub fn matrix(&mut self, rows: u32, cols: u32, elements: &[f32], encoding: Encoding) -> Matrix {
+        let Some(dtype) = encoding.index else {
+            let values = self.floats(elements, encoding.half);
+            return Matrix { rows, cols, storage: Storage::Dense { values } };
+        };
+        let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
+        for row in elements.chunks(cols as usize) {
+            let (start, mut column) = (index.len(), 0);
+            for (c, v) in (0u32..).zip(row).filter(|(_, v)| **v != 0.0) {
+                if dtype == Dtype::U8 {
+                    while c - column > 255 {
+                        index.push(255);
+                        values.push(0.0);
+                        column += 255;
+                    }
+                    index.push(c - column);
+                } else {
+                    index.push(c);
+                }
+                values.push(*v);
+                column = c;
+            }
+            row_len.push((index.len() - start) as u32);
+        }
+        let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
+        let index = match dtype {
+            Dtype::U8 => {
+                ColumnIndex::Delta(self.writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>()))
+            }
+            Dtype::U16 => ColumnIndex::Absolute(self.writer.u16s(&narrow(&index))),
+            _ => ColumnIndex::Absolute(self.writer.u32s(&index)),
+        };
+        let row_len = self.writer.u16s(&narrow(&row_len));
+        let values = self.floats(&values, encoding.half);
+        Matrix { rows, cols, storage: Storage::Csr { row_len, index, values } }
+    }
+
+    pub fn step(
+        &mut self,
+        op: Op,
+        inputs: &[Value],
+        halo: Padding,
+        matrix: Option<Matrix>,
+        params: &[Array],
+        activation: Option<Activation>,
+    ) -> Value {
+        let shapes: Vec<Shape> = inputs.iter().map(|v| v.shape).collect();
+        let output = self.value(op.output_shape(&shapes).unwrap(), halo);
+        self.step_into(output, op, inputs, matrix, params, activation);
+        output
+    }
+
+    /// As `step`, into a value of before.
+    pub fn step_into(
+        &mut self,
+        output: Value,
+        op: Op,
+        inputs: &[Value],
+        matrix: Option<Matrix>,
+        params: &[Array],
+        activation: Option<Activation>,
+    ) {
+        let longest = matrix.map_or(0, |matrix| matrix.cols);
+        self.scratch = self.scratch.max(scratch_len(&op, longest).unwrap());
+        self.steps.push(Step {
+            name: op.name(),
+            op,
+            inputs: inputs.iter().copied().collect(),
+            output,
+            matrix,
+            params: params.iter().copied().collect(),
+            activation,
+        });
+    }
+
+    pub fn finish(mut self, input: Value, output: Value, preprocess: Preprocess) -> AlignedBytes {
+        let scratch = self.scratch;
+        let moved = |value: Value| Value { offset: value.offset + scratch, ..value };
+        for step in &mut self.steps {
+            step.inputs.iter_mut().for_each(|value| *value = moved(*value));
+            step.output = moved(step.output);
+            self.writer.step(step);
+        }
+        let header = Header {
+            name: "test",
+            producer: "tests",
+            preprocess,
+            input: moved(input),
+            output: moved(output),
+            arena_len: scratch + self.end,
+            scratch_len: scratch,
+            steps: 0,
+        };
+        AlignedBytes::from(&*self.writer.finish(header).unwrap())
+    }
+}
