@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::graph::GraphError;
 use super::tensors::{DtypeError, Tensors};
+use crate::artifact::FileError;
 use crate::network::NetworkError;
 
 /// Why a network could not be imported or saved. One line that names the file; only an
@@ -106,13 +107,8 @@ pub enum ImportError {
         tensors: TensorList,
     },
     /// The file could not be written; nothing is left behind.
-    #[error("{}: cannot be written: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    #[error("cannot write {0}")]
+    Write(#[from] FileError),
 }
 
 /// Names and shapes of a file's tensors, for messages.

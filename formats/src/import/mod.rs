@@ -30,7 +30,7 @@ pub use options::{ImportOptions, PreprocessOverrides};
 pub use safetensors::GRAPH_KEY;
 pub use tensors::{DtypeError, Entry, Layer, Tensors};
 
-use crate::atomic;
+use crate::artifact::write_file;
 use crate::network::{Network, NetworkError, Tensor};
 use graph::{Graph, GraphError};
 
@@ -81,7 +81,7 @@ pub fn untrained(family_or_path: &str, options: &ImportOptions<'_>) -> Result<Ne
 pub fn save(network: &Network, path: &Path) -> Result<(), ImportError> {
     network.check().map_err(|error| ImportError::Network { path: path.into(), error: error.into() })?;
     let bytes = safetensors::serialize(path, &network.tensors, graph::to_toml(network))?;
-    atomic::write(path, &bytes).map_err(|source| ImportError::Write { path: path.into(), source })
+    Ok(write_file(path, &bytes)?)
 }
 
 /// All tensors of a file as f32, in natural order of their names.

@@ -9,6 +9,7 @@ use ::safetensors::tensor::TensorView;
 use proptest::prelude::*;
 
 use super::*;
+use crate::artifact::FileError;
 use crate::op::{Activation, Op, Shape};
 use crate::preprocess::ChannelOrder;
 
@@ -182,9 +183,11 @@ fn paths_that_cannot_be_read_or_written() {
     assert!(matches!(read_tensors(&dir.path().join("no")), Err(ImportError::Read { .. })));
 
     let network = read(&file(&SMALL), &options).unwrap();
-    assert!(matches!(save(&network, dir.path()), Err(ImportError::Write { .. })));
+    assert!(matches!(save(&network, dir.path()), Err(ImportError::Write(FileError::NotAFile { .. }))));
     let target: PathBuf = dir.path().join("no/net.safetensors");
-    assert!(matches!(save(&network, &target), Err(ImportError::Write { path, .. }) if path == target));
+    assert!(
+        matches!(save(&network, &target), Err(ImportError::Write(FileError::Io { path, .. })) if path == target)
+    );
     let mut invalid = network.clone();
     invalid.tensors[0].data[0] = f32::NAN;
     let target = dir.path().join("net.safetensors");
