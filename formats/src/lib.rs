@@ -15,8 +15,6 @@ pub mod op;
 pub mod preprocess;
 
 #[cfg(feature = "std")]
-pub mod atomic;
-#[cfg(feature = "std")]
 pub mod dataset;
 #[cfg(feature = "std")]
 pub mod import;

@@ -1,5 +1,6 @@
 //! Drafts of graph descriptions for `tfc graph`.
 
+use std::collections::BTreeSet;
 use std::format;
 use std::path::Path;
 use std::string::String;
@@ -38,8 +39,8 @@ struct Draft {
     pending: Option<String>,
 }
 
-/// What a layer's tensors look like; the order is that of the draft among equal names.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a layer's tensors look like.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Conv([u32; 4]),
     BatchNorm,
@@ -56,13 +57,7 @@ impl Draft {
                 None => unused.extend(layer.params),
             }
         }
-        // Dense layers end a network; `bn1` follows `conv1`.
-        let key = |layer: &Layer<'_, '_>| layer.name.replace("bn", "conv");
-        layers.sort_by(|(a, x), (b, y)| {
-            let dense = |kind: &Kind| matches!(kind, Kind::Dense(_));
-            dense(a).cmp(&dense(b)).then_with(|| natural(&key(x), &key(y))).then(a.cmp(b))
-        });
-
+        in_order(&mut layers);
         let mut draft = Self::start(layers.first().map(|(kind, _)| *kind));
         for (kind, layer) in &layers {
             match *kind {
@@ -83,13 +78,11 @@ impl Draft {
             Some(Kind::Conv([_, channels, ..])) => Shape::new(channels, GUESSED_EXTENT, GUESSED_EXTENT),
             Some(Kind::BatchNorm) | None => Shape::vector(1),
         };
-        let mut comments = Comments::default();
-        comments.head = [
+        let head = [
             "A draft: the file does not tell how its tensors are connected. The layers are in natural",
             "order of their names; answer what is marked `?`, then give this file with --graph.",
-        ]
-        .map(String::from)
-        .to_vec();
+        ];
+        let mut comments = Comments { head: head.map(String::from).to_vec(), ..Default::default() };
         if !input.is_vector() {
             comments.input.push("? rows and columns".into());
         }
@@ -171,6 +164,31 @@ impl Draft {
     }
 }
 
+/// Natural order of names, but dense layers end a network, and `bn1` or `bn_a` follows the layer
+/// whose name is otherwise the same.
+fn in_order(layers: &mut [(Kind, Layer<'_, '_>)]) {
+    let place = |layer: &Layer<'_, '_>| {
+        ["bn", "conv", "fc", "_"].iter().fold(String::from(layer.name), |name, word| name.replace(word, ""))
+    };
+    let places = |wanted: fn(Kind) -> bool| -> BTreeSet<String> {
+        layers.iter().filter(|(kind, _)| wanted(*kind)).map(|(_, layer)| place(layer)).collect()
+    };
+    let convs = places(|kind| matches!(kind, Kind::Conv(_)));
+    let dense = places(|kind| matches!(kind, Kind::Dense(_)));
+    let at_end = |kind: Kind, place: &str| match kind {
+        Kind::Conv(_) => false,
+        Kind::Dense(_) => true,
+        Kind::BatchNorm => dense.contains(place) && !convs.contains(place),
+    };
+    layers.sort_by(|(a, x), (b, y)| {
+        let (p, q) = (place(x), place(y));
+        at_end(*a, &p)
+            .cmp(&at_end(*b, &q))
+            .then_with(|| natural(&p, &q))
+            .then((*a == Kind::BatchNorm).cmp(&(*b == Kind::BatchNorm)))
+    });
+}
+
 impl Kind {
     fn of(layer: &Layer<'_, '_>) -> Option<Self> {
         let shape = &layer.param("weight")?.shape;
@@ -184,5 +202,108 @@ impl Kind {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::import::tests::file;
+    use crate::import::{load, untrained};
+
+    /// Drafts a file, then loads the file with its draft.
+    fn drafted(shapes: &[(&str, &[usize])]) -> (String, Result<Vec<String>, ImportError>) {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, graph) = (dir.path().join("m.safetensors"), dir.path().join("graph.toml"));
+        fs::write(&model, file(shapes)).unwrap();
+        let text = draft(&model).unwrap();
+        fs::write(&graph, &text).unwrap();
+        let network = load(&model, &ImportOptions { graph: Some(&graph), ..Default::default() });
+        (text, network.map(|n| n.nodes.into_iter().map(|n| n.name).collect()))
+    }
+
+    #[test]
+    fn known_architectures_are_exact() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.safetensors");
+        let network = untrained("lenet5", &ImportOptions::default()).unwrap();
+        crate::import::save(&network, &path).unwrap();
+        assert_eq!(draft(&path).unwrap(), graph::to_toml(&network));
+        let (text, _) = drafted(&[("a.weight", &[2, 3])]);
+        assert!(!text.contains('?'), "{text}");
+    }
+
+    #[test]
+    fn guesses_that_chain_load() {
+        let (text, nodes) = drafted(&[
+            ("bn1.weight", &[4]),
+            ("bn1.bias", &[4]),
+            ("bn1.running_mean", &[4]),
+            ("bn1.running_var", &[4]),
+            ("conv1.weight", &[4, 3, 3, 3]),
+            ("conv2.weight", &[4, 1, 3, 3]),
+            ("fc.weight", &[5, 4]),
+            ("fc.bias", &[5]),
+            ("layer10.conv.weight", &[4, 4, 1, 1]),
+            ("position", &[7]),
+        ]);
+        let order = [
+            "conv1",
+            "bn1",
+            "conv1.relu",
+            "conv2",
+            "conv2.relu",
+            "layer10.conv",
+            "layer10.conv.relu",
+            "fc.pool",
+            "fc",
+        ];
+        assert_eq!(nodes.unwrap(), order);
+        assert!(text.contains("groups = 4"), "{text}");
+        for question in [
+            "# ? rows and columns",
+            "# ? stride",
+            "# ? the activation after conv1",
+            "# ? not used: position [7]",
+        ] {
+            assert!(text.contains(question), "{question}: {text}");
+        }
+    }
+
+    #[test]
+    fn guesses_that_do_not_chain_say_so() {
+        let (text, result) = drafted(&[
+            ("conv1.weight", &[4, 1, 5, 5]),
+            ("conv2.weight", &[6, 8, 5, 5]),
+            ("fc1.weight", &[5, 96]),
+            ("fc2.weight", &[5, 7]),
+        ]);
+        for question in [
+            "# ? inputs: it reads 8 channels, not the 4 before it",
+            "# ? it reads 6 planes of 16 values",
+            "# ? inputs: it reads 7 values, not the 5 before it",
+        ] {
+            assert!(text.contains(question), "{question}: {text}");
+        }
+        assert!(matches!(result, Err(ImportError::Network { .. })));
+    }
+
+    #[test]
+    fn what_a_family_cannot_take_is_drafted() {
+        let (text, result) = drafted(&[("a.weight", &[3, 2]), ("b.weight", &[3, 5])]);
+        assert!(text.contains("# ? inputs: it reads 5 values"), "{text}");
+        assert!(matches!(result, Err(ImportError::Network { .. })));
+    }
+
+    #[test]
+    fn dense_layers_have_batch_norms_too() {
+        let norm =
+            |name: &str| ["weight", "bias", "running_mean", "running_var"].map(|p| format!("{name}.{p}"));
+        let names = [norm("bn1"), norm("bn2")].concat();
+        let mut shapes: Vec<(&str, &[usize])> = names.iter().map(|n| (n.as_str(), &[3][..])).collect();
+        shapes.extend([("fc1.weight", &[3, 4][..]), ("fc2.weight", &[3, 3][..])]);
+        assert_eq!(drafted(&shapes).1.unwrap(), ["fc1", "bn1", "fc1.relu", "fc2", "bn2"]);
     }
 }

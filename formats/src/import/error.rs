@@ -1,5 +1,6 @@
 //! What can be wrong with a file that is imported or written.
 
+use std::boxed::Box;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -10,10 +11,11 @@ use thiserror::Error;
 
 use super::graph::GraphError;
 use super::tensors::{DtypeError, Tensors};
+use crate::artifact::FileError;
 use crate::network::NetworkError;
 
-/// Why a network could not be imported or saved. One line that names the file, except that an
-/// unknown architecture lists the tensors, one a line.
+/// Why a network could not be imported or saved. One line that names the file; only an
+/// unknown architecture lists, below that line, the families that are known and the tensors.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -67,7 +69,7 @@ pub enum ImportError {
         /// The file with the description.
         path: PathBuf,
         /// The error in it.
-        error: GraphError,
+        error: Box<GraphError>,
     },
     /// The network does not pass [`Network::check`](crate::network::Network::check).
     #[error("{}: {error}", path.display())]
@@ -75,7 +77,7 @@ pub enum ImportError {
         /// The file with the tensors.
         path: PathBuf,
         /// What is wrong.
-        error: NetworkError,
+        error: Box<NetworkError>,
     },
     /// The tensors' names are those of a known family, their shapes are not.
     #[error(
@@ -89,12 +91,12 @@ pub enum ImportError {
         /// The family's name.
         family: &'static str,
         /// What does not fit.
-        error: NetworkError,
+        error: Box<NetworkError>,
     },
     /// Nothing tells how the tensors are connected.
     #[error(
-        "{}: the architecture is not known; draft a description with `tfc graph`, complete it \
-         and give it with --graph. Known by their tensors: {}. Tensors of the file:{tensors}",
+        "{}: the architecture is not known; draft a description with `tfc graph`, complete it and \
+         give it with --graph\nknown by their tensors:{}\ntensors of the file:{tensors}",
         path.display(),
         super::known::summary()
     )]
@@ -105,13 +107,8 @@ pub enum ImportError {
         tensors: TensorList,
     },
     /// The file could not be written; nothing is left behind.
-    #[error("{}: cannot be written: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    #[error("cannot write {0}")]
+    Write(#[from] FileError),
 }
 
 /// Names and shapes of a file's tensors, for messages.

@@ -14,6 +14,8 @@ pub mod known;
 mod options;
 mod safetensors;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -28,7 +30,7 @@ pub use options::{ImportOptions, PreprocessOverrides};
 pub use safetensors::GRAPH_KEY;
 pub use tensors::{DtypeError, Entry, Layer, Tensors};
 
-use crate::atomic;
+use crate::artifact::write_file;
 use crate::network::{Network, NetworkError, Tensor};
 use graph::{Graph, GraphError};
 
@@ -77,9 +79,9 @@ pub fn untrained(family_or_path: &str, options: &ImportOptions<'_>) -> Result<Ne
 /// Writes a network as F32 safetensors with its graph in the metadata, so that [`load`] needs
 /// nothing else. The file appears whole or not at all.
 pub fn save(network: &Network, path: &Path) -> Result<(), ImportError> {
-    network.check().map_err(|error| ImportError::Network { path: path.into(), error })?;
+    network.check().map_err(|error| ImportError::Network { path: path.into(), error: error.into() })?;
     let bytes = safetensors::serialize(path, &network.tensors, graph::to_toml(network))?;
-    atomic::write(path, &bytes).map_err(|source| ImportError::Write { path: path.into(), source })
+    Ok(write_file(path, &bytes)?)
 }
 
 /// All tensors of a file as f32, in natural order of their names.
@@ -107,7 +109,7 @@ fn described(
     options: &ImportOptions<'_>,
 ) -> Result<Graph, ImportError> {
     Graph::parse(text, tensors, options.input)
-        .map_err(|error| ImportError::Graph { path: origin.into(), error })
+        .map_err(|error| ImportError::Graph { path: origin.into(), error: error.into() })
 }
 
 /// Applies the options, then takes the tensors.
@@ -129,12 +131,11 @@ fn locate(error: GraphError, model: &Path, graph: &Path, family: Option<&'static
     let path = model.into();
     match (error, family) {
         (GraphError::Dtype(error), _) => ImportError::Dtype { path, error },
-        (GraphError::Network(error @ NetworkError::NotFinite { .. }), _) => {
-            ImportError::Network { path, error }
+        (GraphError::Network(error), Some(family)) if !matches!(error, NetworkError::NotFinite { .. }) => {
+            ImportError::Family { path, family, error: error.into() }
         }
-        (GraphError::Network(error), Some(family)) => ImportError::Family { path, family, error },
-        (GraphError::Network(error), None) => ImportError::Network { path, error },
-        (error, _) => ImportError::Graph { path: graph.into(), error },
+        (GraphError::Network(error), _) => ImportError::Network { path, error: error.into() },
+        (error, _) => ImportError::Graph { path: graph.into(), error: error.into() },
     }
 }
 

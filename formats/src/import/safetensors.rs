@@ -11,6 +11,7 @@ use ::safetensors::{Dtype, SafeTensors};
 
 use super::tensors::Tensors;
 use super::{Contents, ImportError, is_printable, one_line};
+use crate::artifact::FileError;
 use crate::network::Tensor;
 
 /// Key of `__metadata__` that holds the graph as the text of a `graph.toml`.
@@ -55,7 +56,7 @@ pub(super) fn serialize(path: &Path, tensors: &[Tensor], graph: String) -> Resul
     let metadata = HashMap::from([(GRAPH_KEY.to_string(), graph)]);
     let named = tensors.iter().map(|t| (t.name.as_str(), Values(t)));
     ::safetensors::serialize(named, Some(metadata))
-        .map_err(|e| ImportError::Write { path: path.into(), source: std::io::Error::other(e) })
+        .map_err(|e| FileError::Io { path: path.into(), error: std::io::Error::other(e) }.into())
 }
 
 struct Values<'a>(&'a Tensor);

@@ -1,8 +1,8 @@
 //! Graph descriptions: how the tensors of a file are connected, as a `graph.toml`.
 //!
 //! ```toml
-//! name = "lenet5"                 # default: the file's stem
-//! output = "fc2"                  # default: the last node
+//! name = "small"                  # default: the file's stem
+//! output = "classes"              # default: the last node
 //!
 //! [input]
 //! shape = [1, 28, 28]             # channels, rows, columns; or the length of a vector: [640]
@@ -19,11 +19,17 @@
 //! name = "conv1"                  # default: op and position, as in "conv2d_1"
 //! op = "conv2d"
 //! inputs = ["input"]              # nodes above or the input; default: the node before
+//! out_channels = 8                # default: what the tensor "conv1.weight" has
 //! kernel = [5, 5]                 # pairs are [rows, columns]; one number stands for both
 //!
 //! [[node]]
 //! op = "max_pool"
 //! kernel = 2
+//!
+//! [[node]]
+//! name = "classes"
+//! op = "dense"
+//! out_features = 10
 //! ```
 //!
 //! | op | fields, with defaults |
@@ -44,7 +50,10 @@
 //! node names are not read.
 
 mod attributes;
+mod fields;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeMap;

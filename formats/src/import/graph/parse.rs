@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::format;
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec::Vec;
 
 use serde::Deserialize;
@@ -110,8 +110,5 @@ fn printable(name: String) -> Result<String, GraphError> {
 
 fn syntax(text: &str, error: &toml::de::Error) -> GraphError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    GraphError::Toml {
-        line: before.matches('\n').count() + 1,
-        message: one_line(&error.message().to_string()),
-    }
+    GraphError::Toml { line: before.matches('\n').count() + 1, message: one_line(error.message()) }
 }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use toml::Value;
 
-use super::attributes::{self, number};
+use super::fields::{fields, number};
 use super::{Graph, GraphNode};
 use crate::preprocess::{ChannelOrder, Layout, Preprocess};
 
@@ -64,7 +64,7 @@ impl Graph {
             let names: Vec<&str> = node.inputs.iter().map(|&v| self.value_name(v, input)).collect();
             out.field("inputs", names);
         }
-        for (key, value) in attributes::write(node) {
+        for (key, value) in fields(node) {
             out.field(key, value);
         }
     }

@@ -1,0 +1,345 @@
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::attributes::OPS;
+use super::*;
+use crate::op::{Activation, Conv2d, Dense, Padding, Pool};
+use crate::preprocess::{ChannelOrder, Layout};
+
+fn conv(out_channels: u32, kernel: [u16; 2]) -> Conv2d {
+    Conv2d { out_channels, kernel, stride: [1; 2], dilation: [1; 2], pad: Padding::default(), groups: 1 }
+}
+
+fn pool(kernel: [u16; 2], count_include_pad: bool) -> Pool {
+    Pool { kernel, stride: kernel, pad: Padding::default(), ceil: false, count_include_pad }
+}
+
+fn names(params: &[&str]) -> Vec<String> {
+    params.iter().map(ToString::to_string).collect()
+}
+
+/// A network that has every op, with fields that are no defaults.
+fn every_op() -> Network {
+    let uneven = Padding { top: 0, left: 1, bottom: 1, right: 0 };
+    let mut graph = Graph::new(Shape::new(4, 12, 10));
+    graph.name = "every op".into();
+    graph.preprocess.mean.push(0.1).unwrap();
+    graph.preprocess.order = ChannelOrder::Bgr;
+    graph.preprocess.layout = Layout::Hwc;
+    let c = Conv2d { stride: [2, 1], dilation: [1, 2], pad: uneven, groups: 2, ..conv(8, [3, 2]) };
+    graph.push("conv", Op::Conv2d(c), names(&["k", "b"]));
+    let bn = ["g", "be", "m", "v"];
+    graph.push("norm", Op::BatchNorm { eps: 1e-3 }, names(&bn));
+    graph.push("lrn", Op::Lrn { size: 3, alpha: 0.1, beta: 0.5, bias: 2.0 }, Vec::new());
+    let max =
+        Pool { stride: [1, 2], pad: uneven, ceil: true, count_include_pad: true, ..pool([2, 3], false) };
+    graph.push("max", Op::MaxPool(max), Vec::new());
+    let average = Pool { count_include_pad: false, pad: Padding::same(1), ..pool([2, 2], true) };
+    graph.push("avg", Op::AvgPool(average), Vec::new());
+    for activation in [
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::LeakyRelu { alpha: 0.2 },
+        Activation::Sigmoid,
+        Activation::Tanh,
+    ] {
+        graph.push(activation.name(), Op::Activation(activation), Vec::new());
+    }
+    graph.push("maxout", Op::Maxout { pieces: 2 }, Vec::new());
+    graph.push("add", Op::Add, Vec::new());
+    graph.nodes.last_mut().unwrap().inputs.push(11);
+    graph.push("concat", Op::Concat, Vec::new());
+    graph.nodes.last_mut().unwrap().inputs.push(11);
+    graph.push("gap", Op::GlobalAvgPool, Vec::new());
+    graph.push("flatten", Op::Flatten, Vec::new());
+    graph.push("input", Op::Dropout { rate: 0.25 }, Vec::new());
+    graph.push("dense", Op::Dense(Dense { out_features: 8, transposed: true }), names(&["w"]));
+    graph.push("dense again", Op::Dense(Dense { out_features: 8, transposed: false }), names(&["w", "b"]));
+    graph.push("softmax", Op::Softmax, Vec::new());
+    graph.push("not the output", Op::Softmax, Vec::new());
+    graph.output -= 1;
+    let mut network = graph.bind(None).unwrap();
+    for (n, value) in network.tensors.iter_mut().flat_map(|t| &mut t.data).enumerate() {
+        *value = n as f32 / 7.0;
+    }
+    network
+}
+
+#[test]
+fn every_op_round_trips() {
+    let network = every_op();
+    for op in OPS {
+        assert!(network.nodes.iter().any(|n| n.op.name() == op), "{op} is missing");
+    }
+    let text = to_toml(&network);
+    let tensors = Tensors::from(&network.tensors[..]);
+    assert_eq!(from_toml(&text, &tensors), Ok(network), "{text}");
+}
+
+#[test]
+fn the_documented_example_loads() {
+    let lines = include_str!("mod.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let example: Vec<&str> =
+        lines.skip_while(|l| *l != " ```toml").skip(1).take_while(|l| *l != " ```").collect();
+    let network = Graph::parse(&example.join("\n"), None, None).unwrap().bind(None).unwrap();
+    assert_eq!(network.shapes().unwrap().last(), Some(&Shape::vector(10)));
+    assert_eq!(network.name, "small");
+}
+
+#[test]
+fn defaults() {
+    let network = every_op();
+    let mut tensors = network.tensors.clone();
+    for (tensor, name) in tensors.iter_mut().zip(["c.weight", "c.bias", "n.weight", "n.bias"]) {
+        tensor.name = name.into();
+    }
+    tensors[4].name = "n.running_mean".into();
+    tensors[5].name = "n.running_var".into();
+    let text = r#"
+        input.shape = [4, 12, 10]
+        [[node]]
+        name = "c"
+        op = "conv2d"
+        groups = 2
+        [[node]]
+        name = "n"
+        op = "batch_norm"
+        [[node]]
+        op = "max_pool"
+        kernel = 2
+        [[node]]
+        op = "avg_pool"
+        kernel = [2, 1]
+        pad = [1, 0]
+        [[node]]
+        op = "lrn"
+        size = 5
+        [[node]]
+        op = "leaky_relu"
+        [[node]]
+        op = "dropout"
+        [[node]]
+        op = "relu"
+        inputs = ["input"]
+    "#;
+    let graph = Graph::parse(text, Some(&Tensors::from(&tensors[..])), None).unwrap();
+    let ops: Vec<Op> = graph.nodes.iter().map(|n| n.op).collect();
+    let average = Pool { pad: Padding { top: 1, left: 0, bottom: 1, right: 0 }, ..pool([2, 1], true) };
+    assert_eq!(
+        ops,
+        [
+            Op::Conv2d(Conv2d { groups: 2, ..conv(8, [3, 2]) }),
+            Op::BatchNorm { eps: 1e-5 },
+            Op::MaxPool(pool([2, 2], false)),
+            Op::AvgPool(average),
+            Op::Lrn { size: 5, alpha: 1e-4, beta: 0.75, bias: 1.0 },
+            Op::Activation(Activation::LeakyRelu { alpha: 0.01 }),
+            Op::Dropout { rate: 0.5 },
+            Op::Activation(Activation::Relu),
+        ]
+    );
+    assert_eq!(graph.nodes[0].params, ["c.weight", "c.bias"]);
+    assert_eq!(graph.nodes[1].params, ["n.weight", "n.bias", "n.running_mean", "n.running_var"]);
+    assert_eq!(graph.nodes[2].name, "max_pool_3");
+    assert_eq!((&graph.nodes[6].inputs[..], &graph.nodes[7].inputs[..]), (&[6][..], &[0][..]));
+    assert_eq!((graph.output, graph.preprocess, &graph.name[..]), (8, Preprocess::default(), ""));
+}
+
+#[test]
+fn bias_may_be_refused_or_required() {
+    let weight =
+        |name: &str| Tensor { name: name.into(), shape: Vec::from([1, 2]), data: Vec::from([1.0, 2.0]) };
+    let bias = Tensor { name: "d.bias".into(), shape: Vec::from([1]), data: Vec::from([3.0]) };
+    let params = |tensors: &[Tensor], bias: &str| {
+        let text = format!("input.shape = [2]\n[[node]]\nname = \"d\"\nop = \"dense\"\n{bias}");
+        from_toml(&text, &Tensors::from(tensors)).map(|n| n.tensors.len())
+    };
+    let both = [weight("d.weight"), bias];
+    assert_eq!(params(&both, ""), Ok(2));
+    assert_eq!(params(&both, "bias = false"), Ok(1));
+    assert_eq!(params(&both, "bias = \"d.bias\""), Ok(2));
+    assert_eq!(params(&both[..1], ""), Ok(1));
+    let missing = GraphError::MissingTensor { node: "d".into(), tensor: "d.bias".into() };
+    assert_eq!(params(&both[..1], "bias = true"), Err(missing));
+}
+
+/// The error of a description whose file has a weight `d.weight [1, 2]`.
+fn error(text: &str) -> GraphError {
+    let weight = Tensor { name: "d.weight".into(), shape: Vec::from([1, 2]), data: Vec::from([1.0, 2.0]) };
+    let error = from_toml(text, &Tensors::from(&[weight][..])).unwrap_err();
+    assert!(!error.to_string().contains('\n'), "{error}");
+    error
+}
+
+/// The message about a field of a node.
+fn field(node: &str) -> String {
+    match error(&format!("input.shape = [2]\n[[node]]\nname = \"d\"\n{node}")) {
+        GraphError::Field { node, message, .. } if node == "d" => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn errors_in_the_document() {
+    assert!(matches!(error("input.shape = [2\n"), GraphError::Toml { .. }));
+    assert!(matches!(error("\n\nnodes = 3"), GraphError::Toml { line: 3, .. }));
+    assert!(matches!(error("[input]\nshap = [3]"), GraphError::Toml { line: 2, .. }));
+    assert!(matches!(error("[preprocess]\nmean = [1, 2, 3, 4, 5]"), GraphError::Toml { .. }));
+    assert!(matches!(error("[preprocess]\norder = \"grb\""), GraphError::Toml { .. }));
+    assert!(matches!(error("[input]\nshape = [4294967296]"), GraphError::Toml { .. }));
+    assert_eq!(error(""), GraphError::NoInput);
+    assert_eq!(error("input.shape = [1, 2]"), GraphError::InputShape(Vec::from([1, 2])));
+    assert_eq!(error("input.shape = [2]"), GraphError::Network(NetworkError::Empty));
+    assert_eq!(error("input.shape = [2]\noutput = \"x\""), GraphError::UnknownOutput("x".into()));
+    assert_eq!(error("name = \"a\\n\"\ninput.shape = [2]"), GraphError::Name("a\n".into()));
+    let bad_scale = error("input.shape = [2]\npreprocess.scale = nan\n[[node]]\nop = \"relu\"");
+    assert_eq!(bad_scale, GraphError::Network(NetworkError::Preprocess { channels: 2 }));
+}
+
+#[test]
+fn errors_in_nodes() {
+    let node = |text: &str| error(&format!("input.shape = [2]\n[[node]]\nname = \"d\"\n{text}"));
+    let name = || String::from("d");
+    assert_eq!(node("op = \"gelu\""), GraphError::UnknownOp { node: name(), op: "gelu".into() });
+    let ahead = node("op = \"relu\"\ninputs = [\"e\"]\n[[node]]\nname = \"e\"\nop = \"relu\"");
+    assert_eq!(ahead, GraphError::UnknownInput { node: name(), input: "e".into() });
+    let twice = node("op = \"relu\"\n[[node]]\nname = \"d\"\nop = \"relu\"");
+    assert_eq!(twice, GraphError::Network(NetworkError::DuplicateName(name())));
+    let missing = node("op = \"dense\"\nweight = \"no\"");
+    assert_eq!(missing, GraphError::MissingTensor { node: name(), tensor: "no".into() });
+    let rank = GraphError::WeightShape {
+        node: name(),
+        op: "conv2d",
+        tensor: "d.weight".into(),
+        found: Vec::from([1, 2]),
+        expected: "[out, in / groups, rows, columns]",
+    };
+    assert_eq!(node("op = \"conv2d\""), rank);
+    let chain = NetworkError::TensorShape {
+        tensor: "d.weight".into(),
+        node: name(),
+        found: Vec::from([1, 2]),
+        expected: Vec::from([4_000_000_000, 2]),
+    };
+    assert_eq!(node("op = \"dense\"\nout_features = 4000000000"), GraphError::Network(chain));
+    assert!(matches!(node("op = 3"), GraphError::Toml { .. }));
+}
+
+#[test]
+fn errors_in_fields() {
+    assert!(field("op = \"dense\"\nstride = 2").contains("unknown field `stride`"));
+    assert!(field("op = \"relu\"\nalpha = 0.1").contains("unknown field `alpha`"));
+    assert!(field("op = \"max_pool\"").contains("missing field `kernel`"));
+    assert!(field("op = \"max_pool\"\nkernel = 65536").contains("[rows, columns]"));
+    assert!(field("op = \"max_pool\"\nkernel = 2\npad = [1]").contains("[top, left, bottom, right]"));
+    assert!(field("op = \"dense\"\nbias = 3").contains("true or false"));
+    assert!(field("op = \"maxout\"\npieces = \"2\"").contains("invalid type"));
+    assert!(field("op = \"leaky_relu\"\nalpha = inf").contains("finite"));
+    assert!(field("op = \"lrn\"\nsize = 3\nbeta = 1e300").contains("finite"));
+}
+
+#[test]
+fn untrained_sizes_must_be_stated_and_bounded() {
+    let bind = |node: &str| {
+        let text = format!("input.shape = [2]\n[[node]]\nname = \"d\"\nop = \"dense\"\n{node}");
+        Graph::parse(&text, None, None)?.bind(None)
+    };
+    let network = bind("out_features = 3").unwrap();
+    let shapes: Vec<_> = network.tensors.iter().map(|t| (&t.name[..], &t.shape[..])).collect();
+    assert_eq!(shapes, [("d.weight", &[3, 2][..]), ("d.bias", &[3][..])]);
+    assert!(matches!(bind(""), Err(GraphError::Field { .. })));
+    assert_eq!(bind("out_features = 4000000000"), Err(GraphError::TooLarge));
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    let number = || any::<f32>().prop_filter("finite", |x| x.is_finite());
+    let pad =
+        || any::<[u16; 4]>().prop_map(|[top, left, bottom, right]| Padding { top, left, bottom, right });
+    let pools = || {
+        (any::<[u16; 2]>(), any::<[u16; 2]>(), pad(), any::<bool>(), any::<bool>()).prop_map(
+            |(kernel, stride, pad, ceil, count_include_pad)| Pool {
+                kernel,
+                stride,
+                pad,
+                ceil,
+                count_include_pad,
+            },
+        )
+    };
+    let conv = (any::<u32>(), any::<[u16; 2]>(), any::<[u16; 2]>(), any::<[u16; 2]>(), pad(), any::<u32>());
+    prop_oneof![
+        conv.prop_map(|(out_channels, kernel, stride, dilation, pad, groups)| Op::Conv2d(Conv2d {
+            out_channels,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups
+        })),
+        (any::<u32>(), any::<bool>())
+            .prop_map(|(out_features, transposed)| Op::Dense(Dense { out_features, transposed })),
+        pools().prop_map(Op::MaxPool),
+        pools().prop_map(Op::AvgPool),
+        number().prop_map(|eps| Op::BatchNorm { eps }),
+        (any::<u16>(), number(), number(), number()).prop_map(|(size, alpha, beta, bias)| Op::Lrn {
+            size,
+            alpha,
+            beta,
+            bias
+        }),
+        number().prop_map(|alpha| Op::Activation(Activation::LeakyRelu { alpha })),
+        any::<u16>().prop_map(|pieces| Op::Maxout { pieces }),
+        number().prop_map(|rate| Op::Dropout { rate }),
+        Just(Op::Concat),
+    ]
+}
+
+fn graphs() -> impl Strategy<Value = Graph> {
+    let node = (ops(), "[^\\pC]{0,8}", any::<[u16; 3]>(), any::<bool>());
+    let head = ("[^\\pC]{0,8}", any::<[u32; 3]>(), any::<u16>(), any::<[i16; 4]>());
+    (head, prop::collection::vec(node, 0..8)).prop_map(|((name, [c, h, w], output, numbers), nodes)| {
+        let mut graph = Graph { name, ..Graph::new(Shape { c, h, w }) };
+        graph.preprocess.scale = f32::from(numbers[0]) / 3.0;
+        graph.preprocess.mean.extend(numbers.map(|n| f32::from(n) * 0.1));
+        for (index, (op, name, inputs, bias)) in nodes.into_iter().enumerate() {
+            let params = match op {
+                Op::Conv2d(_) | Op::Dense(_) => 1 + usize::from(bias),
+                Op::BatchNorm { .. } => 4,
+                _ => 0,
+            };
+            graph.nodes.push(GraphNode {
+                name: format!("{name}{index}"),
+                op,
+                inputs: inputs.iter().map(|i| usize::from(*i) % (index + 1)).collect(),
+                params: (0..params).map(|p| format!("{name}\"{p}")).collect(),
+            });
+        }
+        graph.output = usize::from(output) % (graph.nodes.len() + 1);
+        graph
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_graph_round_trips(graph in graphs()) {
+        let text = graph.to_text(&Comments::default());
+        prop_assert_eq!(Graph::parse(&text, None, None), Ok(graph), "{}", text);
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC*", at in any::<prop::sample::Index>(), patch in "(\\PC|\n){0,6}", cut in 0..9usize) {
+        let network = every_op();
+        let tensors = Tensors::from(&network.tensors[..]);
+        let _ = from_toml(&text, &tensors);
+        let whole: Vec<char> = to_toml(&network).chars().collect();
+        let at = at.index(whole.len());
+        let after = whole.len().min(at + cut);
+        let changed: String = whole[..at].iter().copied().chain(patch.chars()).chain(whole[after..].iter().copied()).collect();
+        if let Ok(network) = from_toml(&changed, &tensors) {
+            prop_assert_eq!(network.check(), Ok(()));
+        }
+    }
+}
