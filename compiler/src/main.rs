@@ -1,7 +1,5 @@
 //! The `tfc` binary.
 
-mod cli;
-
 fn main() -> std::process::ExitCode {
-    cli::main()
+    tfc::cli::main()
 }

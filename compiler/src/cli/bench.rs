@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::bench::{Latency, latencies};
+use crate::encode::densify;
+use crate::report::{Align, bytes, table};
 use anyhow::Result;
 use serde::Serialize;
-use tfc::bench::{Latency, latencies};
-use tfc::encode::densify;
-use tfc::report::{Align, bytes, table};
 
 use super::output::emit;
 use super::{CheckFailed, Global, artifact};

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::compile::{Compiled, Context, Goal, LowRank, Options, Work, compile};
+use crate::device::select::{AnyDevice, Choice, select};
+use crate::factorize::{Rank, Solver};
+use crate::prune::{Method, Scope};
+use crate::train::Distill;
 use anyhow::Result;
-use tfc::compile::{Compiled, Context, Goal, LowRank, Options, Work, compile};
-use tfc::device::select::{AnyDevice, Choice, select};
-use tfc::factorize::{Rank, Solver};
-use tfc::prune::{Method, Scope};
-use tfc::train::Distill;
 use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{self, Dataset};
 use tfc_formats::network::Network;
@@ -121,7 +121,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     Ok(())
 }
 
-fn drive<D: tfc::device::Device>(
+fn drive<D: crate::device::Device>(
     device: &D,
     network: &Network,
     data: Option<&Dataset>,

@@ -1,9 +1,9 @@
 //! `tfc devices`: adapters that can train.
 
+use crate::device::gpu;
+use crate::report::{Align, bytes, table};
 use anyhow::Result;
 use serde::Serialize;
-use tfc::device::gpu;
-use tfc::report::{Align, bytes, table};
 
 use super::Global;
 use super::output::emit;

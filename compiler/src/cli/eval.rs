@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::execute::{self, Score};
+use crate::report::{Align, table};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-use tfc::execute::{self, Score};
-use tfc::report::{Align, table};
 use tfc_formats::dataset;
 
 use super::output::emit;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::report::{self, Align, Layer, bytes, percent, table};
 use anyhow::Result;
 use serde::Serialize;
-use tfc::report::{self, Align, Layer, bytes, percent, table};
 
 use super::output::emit;
 use super::{Global, artifact};

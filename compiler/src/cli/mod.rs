@@ -21,9 +21,9 @@ mod training;
 
 use std::process::ExitCode;
 
+use crate::compile::CompileError;
+use crate::train::TrainError;
 use clap::{Parser, Subcommand, ValueEnum};
-use tfc::compile::CompileError;
-use tfc::train::TrainError;
 
 /// Prunes and factorizes trained networks into .tfc files that are really smaller and really faster.
 #[derive(Debug, Parser)]
@@ -79,7 +79,7 @@ struct Global {
 struct CheckFailed(String);
 
 /// Parses the arguments, runs the verb and reports its error on one line.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = Global { format: cli.format, quiet: cli.quiet };
     let result = match cli.verb {

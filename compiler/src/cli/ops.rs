@@ -1,10 +1,10 @@
 //! `tfc ops`: what each part of the program does with each operation.
 
+use crate::factorize::GroupKind;
+use crate::report::{Align, table};
+use crate::train;
 use anyhow::Result;
 use serde::Serialize;
-use tfc::factorize::GroupKind;
-use tfc::report::{Align, table};
-use tfc::train;
 use tfc_formats::op::Op;
 
 use super::Global;

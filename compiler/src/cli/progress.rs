@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
+use crate::train::{Evaluation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
-use tfc::train::{Evaluation, Progress};
 
 use super::Global;
 

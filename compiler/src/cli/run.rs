@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::execute;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
-use tfc::execute;
 use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{npy, sample};
 

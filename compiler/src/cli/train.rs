@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
+use crate::compile::Work;
+use crate::device::Device;
+use crate::device::select::{AnyDevice, select};
+use crate::encode::{Precision, encode};
+use crate::execute;
+use crate::prune::Masks;
+use crate::train::{Control, Data, TrainError, TrainOptions, init, train};
 use anyhow::{Result, bail};
 use serde::Serialize;
-use tfc::compile::Work;
-use tfc::device::Device;
-use tfc::device::select::{AnyDevice, select};
-use tfc::encode::{Precision, encode};
-use tfc::execute;
-use tfc::prune::Masks;
-use tfc::train::{Control, Data, TrainError, TrainOptions, init, train};
 use tfc_formats::dataset::{self, Dataset};
 use tfc_formats::import::{self, known};
 use tfc_formats::network::Network;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::device::select::Choice;
+use crate::train::{Distill, Optimizer, Schedule, TrainOptions};
 use anyhow::Result;
 use clap::ValueEnum;
-use tfc::device::select::Choice;
-use tfc::train::{Distill, Optimizer, Schedule, TrainOptions};
 
 /// How to train.
 #[derive(Debug, clap::Args)]
