@@ -27,5 +27,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let g = gradient[i];
     let s = p.rho * square[i] + (1.0 - p.rho) * g * g;
     square[i] = s * keep;
-    weight[i] = (w - p.rate * (g + p.decay * w) / (sqrt(s) + p.eps)) * keep;
+    weight[i] = (w - p.rate * (g / (sqrt(s) + p.eps) + p.decay * w)) * keep;
 }
