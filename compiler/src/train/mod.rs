@@ -3,7 +3,7 @@
 //! - `ops/` has forward and backward of each op, one file an op; [`check`] says up front which
 //!   nodes of a network have none.
 //! - A plan is what follows from the graph alone; an executor is a plan with its buffers on a device.
-//! - [`train`] runs epochs, [`evaluate`] and [`logits`] run without gradients, [`init`] starts from scratch.
+//! - [`train`] runs epochs, [`evaluate()`] and [`logits`] run without gradients, [`init()`] starts from scratch.
 //!
 //! The order of samples and the dropout masks are pure functions of the seed, the epoch and the
 //! step, so that the same seed on the same backend gives the same bytes, also after a run was

@@ -6,9 +6,9 @@ use tfc_formats::op::{Conv2d, Shape};
 use super::{Layer, Run, elements};
 use crate::device::{Device, Images, Mat, MatMut, Window};
 
-/// Most elements of the column buffer (32 MB), unless a single image takes more; few in tests, so
+/// Most elements of the column buffer (8 MB), unless a single image takes more; few in tests, so
 /// that they see several chunks.
-const MAX_COLUMNS: usize = if cfg!(test) { 1 << 10 } else { 8 << 20 };
+const MAX_COLUMNS: usize = if cfg!(test) { 1 << 10 } else { 2 << 20 };
 
 pub(super) struct Conv {
     window: Window,

@@ -196,3 +196,43 @@ fn schedules_start_and_end_where_they_should() {
         }
     }
 }
+
+#[test]
+fn initial_weights_have_the_scale_of_their_fans() {
+    let mut b = Builder::new(Shape::vector(50));
+    let g = b.tensor(&[50, 200]);
+    let dense = Op::Dense(Dense { out_features: 200, transposed: true });
+    let x = b.node(dense, &[0], &[g]);
+    let x = b.activation(x, Activation::Relu);
+    let x = b.dense(x, 100, 200);
+    b.activation(x, Activation::Tanh);
+    let mut network = b.random(1);
+    let mut other = network.clone();
+    init(&mut network, 3);
+    init(&mut other, 4);
+    assert_ne!(network, other);
+    init(&mut other, 3);
+    assert_eq!(network, other);
+    // He: variance 2 / fan-in. Glorot: 2 / (fan-in + fan-out).
+    for (id, expected) in [(g, 2.0 / 50.0), (1, 2.0 / 300.0)] {
+        let data = &network.tensors[id].data;
+        let variance = data.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>() / data.len() as f64;
+        assert!((variance / expected - 1.0).abs() < 0.05, "{id}: {variance} {expected}");
+    }
+    assert!(network.tensors[2].data.iter().all(|b| *b == 0.0));
+}
+
+#[test]
+fn decay_shrinks_weights_but_not_biases() {
+    let mut network = small(7);
+    network.tensors[3].data.fill(0.5);
+    let before = network.clone();
+    // Steps so small that only the decay can be seen.
+    let options =
+        TrainOptions { epochs: 1, rate: 1e-6, decay: 1e3, schedule: Schedule::Constant, ..options() };
+    let masks = Masks::keep_all(&network);
+    run(&mut network, masks, &options, &mut |_, _| Ok(None)).unwrap();
+    let norm = |n: &Network, id: usize| n.tensors[id].data.iter().map(|w| w * w).sum::<f32>().sqrt();
+    assert!(norm(&network, 2) < 0.99 * norm(&before, 2));
+    assert!((norm(&network, 3) - 1.0).abs() < 1e-4);
+}
