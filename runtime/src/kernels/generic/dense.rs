@@ -14,7 +14,7 @@ const LANES: usize = 64;
 const HALF_LANES: usize = 32;
 
 /// Sums that a dot product of sparse rows is spread over.
-const SPARSE_LANES: usize = 8;
+const SPARSE_LANES: usize = 4;
 
 /// Entries of a sparse row whose values are widened at a time.
 const CHUNK: usize = 64;
