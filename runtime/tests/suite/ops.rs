@@ -165,7 +165,7 @@ fn check(case: Case) -> TestCaseResult {
     let out = op.output_shape(shapes).unwrap();
     let mut weights = vec![];
     let matrix = op.weight_shape(shapes[0]).map(|(rows, cols)| {
-        weights = sparse_noise(case.seed + 1, (rows * cols) as usize, case.zeros);
+        weights = sparse_noise(case.seed.wrapping_add(1), (rows * cols) as usize, case.zeros);
         weights = oracle::stored(&weights, encoding.half);
         b.matrix(rows, cols, &weights, encoding)
     });
@@ -175,7 +175,7 @@ fn check(case: Case) -> TestCaseResult {
         _ => 0,
     };
     let params: Vec<Vec<f32>> = (0..wanted)
-        .map(|i| oracle::stored(&noise(case.seed + 7 + i as u32, out.c as usize), encoding.half))
+        .map(|i| oracle::stored(&noise(case.seed.wrapping_add(7 + i as u32), out.c as usize), encoding.half))
         .collect();
     let arrays: Vec<_> = params.iter().map(|p| b.floats(p, encoding.half)).collect();
     let result = b.step(op, &inputs, out_halo, matrix, &arrays, activation);

@@ -40,7 +40,7 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
 
 /// As `noise`, with this share of zeros.
 pub(crate) fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
-    let mask = noise(seed + 1000, len);
+    let mask = noise(seed.wrapping_add(1000), len);
     noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
 }
 
