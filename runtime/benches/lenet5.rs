@@ -3,30 +3,27 @@
 //!
 //! `cargo bench -p tfc-runtime --features std [-- part of a line's name]`
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/suite/common/mod.rs"]
 mod common;
 
 use std::time::Instant;
 
 use common::{Arena, Encoding, lenet, noise};
-use tfc_formats::artifact::Dtype;
 use tfc_runtime::{Kernels, Model, Session};
 
 const RUNS: usize = 1000;
 
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).unwrap_or_default();
-    let delta = Some(Dtype::U8);
     println!("{:<28} {:>8} {:>8} {:>8}  least of each step", "us", "min", "p50", "p90");
-    for (zeros, name, encoding) in [
-        (0.0, "dense f32", Encoding::DENSE),
-        (0.0, "dense f16", Encoding { index: None, half: true }),
-        (0.95, "95% f32 u8", Encoding::DELTA),
-        (0.95, "95% f16 u8", Encoding { index: delta, half: true }),
-        (0.95, "95% f32 u16", Encoding { index: Some(Dtype::U16), half: false }),
-    ] {
+    for encoding in Encoding::all() {
+        let (zeros, storage) = match encoding.index {
+            None => (0.0, "dense".to_string()),
+            Some(index) => (0.95, format!("95% {index:?}")),
+        };
+        let dtype = if encoding.half { "f16" } else { "f32" };
         for kernels in Kernels::available().filter(|kernels| *kernels != Kernels::SCALAR) {
-            let name = format!("{name} {}", kernels.name());
+            let name = format!("{storage} {dtype} {}", kernels.name());
             if name.contains(&filter) {
                 measure(&name, zeros, encoding, kernels);
             }

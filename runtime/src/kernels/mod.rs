@@ -2,8 +2,8 @@
 //!
 //! [`scalar`] is the readable reference and handles everything. [`generic`] is portable code in a
 //! shape that compilers vectorise. [`arch`] holds what needs `unsafe`: today, [`generic`] compiled
-//! again for wider vectors. A form declines a case that it does not handle, and the reference
-//! takes it.
+//! again for wider vectors. The reference takes the cases that the others do
+//! not handle.
 
 mod arch;
 mod generic;
@@ -56,22 +56,20 @@ impl Kernels {
 
     /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn conv(self, mut job: Conv<'_>) -> Option<()> {
-        let done = match self.0 {
-            Kind::Scalar => None,
-            Kind::Generic => generic::conv::<generic::Unfused>(&mut job),
-            Kind::Arch(isa) => isa.conv(&mut job),
-        };
-        done.or_else(|| scalar::conv(&mut job))
+        match self.0 {
+            Kind::Generic if generic::handles_conv(&job) => generic::conv::<generic::Unfused>(&mut job),
+            Kind::Arch(isa) if generic::handles_conv(&job) => isa.conv(&mut job),
+            _ => scalar::conv(&mut job),
+        }
     }
 
     /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn dense(self, mut job: Dense<'_>) -> Option<()> {
-        let done = match self.0 {
-            Kind::Scalar => None,
-            Kind::Generic => generic::dense::<generic::Unfused>(&mut job),
-            Kind::Arch(isa) => isa.dense(&mut job),
-        };
-        done.or_else(|| scalar::dense(&mut job))
+        match self.0 {
+            Kind::Generic if generic::handles_dense(&job) => generic::dense::<generic::Unfused>(&mut job),
+            Kind::Arch(isa) if generic::handles_dense(&job) => isa.dense(&mut job),
+            _ => scalar::dense(&mut job),
+        }
     }
 }
 

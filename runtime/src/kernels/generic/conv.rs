@@ -21,7 +21,12 @@ const BLOCK: usize = 4;
 /// Most positions that are summed at a time.
 const LONGEST_TILE: usize = 64;
 
-/// `None` where the input's halo is smaller than the padding or the horizontal stride exceeds 2.
+/// Whether the horizontal stride is at most 2 and columns divide fast.
+pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
+    job.spec.stride[1] <= 2 && Taps::of(&job.spec, job.x.at, 0, job.weights.cols).is_some()
+}
+
+/// Any kernel, dilation, padding and grouping.
 #[inline(always)]
 pub(in crate::kernels) fn conv<M: MulAdd>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;

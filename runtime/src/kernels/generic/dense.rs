@@ -14,17 +14,19 @@ const LANES: usize = 64;
 const HALF_LANES: usize = 32;
 
 /// Sums that a dot product of sparse rows is spread over.
-const SPARSE_LANES: usize = 8;
+const SPARSE_LANES: usize = 4;
 
 /// Entries of a sparse row whose values are widened at a time.
 const CHUNK: usize = 64;
 
-/// `None` where the output has a halo.
+/// Whether input and output are contiguous.
+pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
+    job.x.at.is_packed() && job.out.at.is_packed()
+}
+
+/// `y = W x + b`, the matrix in any storage and either orientation.
 #[inline(always)]
 pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
-    if !job.out.at.is_packed() || !job.x.at.is_packed() {
-        return None;
-    }
     match job.weights.bias {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),

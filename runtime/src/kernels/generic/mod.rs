@@ -4,8 +4,8 @@
 mod conv;
 mod dense;
 
-pub(super) use conv::conv;
-pub(super) use dense::dense;
+pub(super) use conv::{conv, handles as handles_conv};
+pub(super) use dense::{dense, handles as handles_dense};
 
 /// What the generic kernels need to know of an instruction set.
 ///

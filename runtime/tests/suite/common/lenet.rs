@@ -6,7 +6,7 @@ use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
 use tfc_formats::preprocess::Preprocess;
 
 /// With this share of zeros in every weight.
-pub fn lenet5(zeros: f32, encoding: Encoding) -> AlignedBytes {
+pub(crate) fn lenet5(zeros: f32, encoding: Encoding) -> AlignedBytes {
     let mut b = Builder::new();
     let none = Padding::default();
     let input = b.value(Shape::new(1, 28, 28), none);

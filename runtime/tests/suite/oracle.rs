@@ -1,18 +1,17 @@
 //! The definitions of the ops, in f64, element by element, sharing nothing with the runtime.
-#![allow(unreachable_pub)]
 
 use half::f16;
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Pool, Shape};
 
 /// A value in C, H, W order.
 #[derive(Clone, Debug)]
-pub struct Plane {
-    pub shape: Shape,
-    pub data: Vec<f64>,
+pub(crate) struct Plane {
+    pub(crate) shape: Shape,
+    pub(crate) data: Vec<f64>,
 }
 
 impl Plane {
-    pub fn new(shape: Shape, data: &[f32]) -> Self {
+    pub(crate) fn new(shape: Shape, data: &[f32]) -> Self {
         Self { shape, data: wide(data) }
     }
 
@@ -32,16 +31,16 @@ impl Plane {
     }
 }
 
-pub fn wide(data: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(data: &[f32]) -> Vec<f64> {
     data.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// Values as they are after storing.
-pub fn stored(data: &[f32], half: bool) -> Vec<f32> {
+pub(crate) fn stored(data: &[f32], half: bool) -> Vec<f32> {
     data.iter().map(|v| if half { f16::from_f32(*v).to_f32() } else { *v }).collect()
 }
 
-pub fn conv(op: Conv2d, x: &Plane, weights: &[f64], bias: Option<&[f64]>) -> Plane {
+pub(crate) fn conv(op: Conv2d, x: &Plane, weights: &[f64], bias: Option<&[f64]>) -> Plane {
     let [kh, kw] = op.kernel.map(i64::from);
     let [sh, sw] = op.stride.map(i64::from);
     let [dh, dw] = op.dilation.map(i64::from);
@@ -108,7 +107,7 @@ fn activate(op: Activation, x: f64) -> f64 {
 }
 
 /// The output of an op, and the largest sum of magnitudes that is added up to one element.
-pub fn run(
+pub(crate) fn run(
     op: Op,
     inputs: &[Plane],
     weights: &[f64],

@@ -1,12 +1,13 @@
 //! Models and sessions: what they refuse, and whole networks.
 
-mod common;
-
-use common::{Arena, Builder, Encoding, lenet, noise};
-use tfc_formats::artifact::{AlignedBytes, ArtifactError};
+use crate::common::{Arena, Builder, Encoding, lenet, noise};
+use tfc_formats::artifact::{AlignedBytes, ArtifactError, Dtype};
 use tfc_formats::op::{Activation, Op, Padding, Shape};
 use tfc_formats::preprocess::{ChannelOrder, Layout, Preprocess};
 use tfc_runtime::{AlignedArena, Kernels, Model, ModelError, RunError, Session, SessionError};
+
+const DENSE: Encoding = Encoding { index: None, half: false };
+const DELTA: Encoding = Encoding { index: Some(Dtype::U8), half: false };
 
 /// Largest difference between kernels in a network whose outputs are probabilities.
 const TOLERANCE: f32 = 1e-4;
@@ -74,7 +75,7 @@ fn inputs_of_another_length_are_refused() {
 
 #[test]
 fn nothing_behind_the_arena_is_written() {
-    let file = lenet::lenet5(0.9, Encoding::DELTA);
+    let file = lenet::lenet5(0.9, DELTA);
     let model = Model::new(&file).unwrap();
     let mut arena = vec![u128::MAX; model.arena_len().div_ceil(16) + 4];
     let arena: &mut [u8] = bytemuck::cast_slice_mut(&mut arena);
@@ -143,7 +144,7 @@ fn all_kernels_and_encodings_run_a_whole_network_alike() {
 
 #[test]
 fn runs_do_not_depend_on_the_runs_before() {
-    let file = lenet::lenet5(0.5, Encoding::DENSE);
+    let file = lenet::lenet5(0.5, DENSE);
     let model = Model::new(&file).unwrap();
     let mut arena = Arena::of(&model);
     let mut session = Session::new(&model, arena.bytes()).unwrap();
@@ -155,7 +156,7 @@ fn runs_do_not_depend_on_the_runs_before() {
 
 #[test]
 fn an_observer_sees_every_step_in_order() {
-    let file = lenet::lenet5(0.5, Encoding::DENSE);
+    let file = lenet::lenet5(0.5, DENSE);
     let model = Model::new(&file).unwrap();
     let mut arena = Arena::of(&model);
     let mut session = Session::new(&model, arena.bytes()).unwrap();

@@ -1,7 +1,6 @@
 //! Builds small `.tfc` files: values one after the other in the arena, nothing reused.
-#![allow(dead_code, unreachable_pub)] // each test program uses its part
 
-pub mod lenet;
+pub(crate) mod lenet;
 
 use half::f16;
 use tfc_formats::artifact::{
@@ -13,24 +12,22 @@ use tfc_runtime::Model;
 
 /// How a matrix is stored.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoding {
+pub(crate) struct Encoding {
     /// `None` for all elements, else the type of column indices: `U8` for deltas.
-    pub index: Option<Dtype>,
-    pub half: bool,
+    pub(crate) index: Option<Dtype>,
+    pub(crate) half: bool,
 }
 
 impl Encoding {
-    pub const DENSE: Self = Self { index: None, half: false };
-    pub const DELTA: Self = Self { index: Some(Dtype::U8), half: false };
-
-    pub fn all() -> impl Iterator<Item = Self> {
+    /// Every combination.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         let indices = [None, Some(Dtype::U8), Some(Dtype::U16), Some(Dtype::U32)];
         indices.into_iter().flat_map(|index| [false, true].map(|half| Self { index, half }))
     }
 }
 
 /// Pseudo-random numbers in -1..1, the same each time.
-pub fn noise(seed: u32, len: usize) -> Vec<f32> {
+pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2654435761) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -42,26 +39,26 @@ pub fn noise(seed: u32, len: usize) -> Vec<f32> {
 }
 
 /// As `noise`, with this share of zeros.
-pub fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
-    let mask = noise(seed + 1000, len);
+pub(crate) fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
+    let mask = noise(seed.wrapping_add(1000), len);
     noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
 }
 
 /// A session's memory, on the heap, with leftovers in it that must not matter: NaN.
-pub struct Arena(Vec<u128>);
+pub(crate) struct Arena(Vec<u128>);
 
 impl Arena {
-    pub fn of(model: &Model<'_>) -> Self {
+    pub(crate) fn of(model: &Model<'_>) -> Self {
         Self(vec![u128::MAX; model.arena_len().div_ceil(16)])
     }
 
-    pub fn bytes(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
         bytemuck::cast_slice_mut(&mut self.0)
     }
 }
 
 /// A file under construction.
-pub struct Builder {
+pub(crate) struct Builder {
     writer: Writer,
     steps: Vec<Step<'static>>,
     end: u32,
@@ -69,17 +66,17 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { writer: Writer::new(), steps: Vec::new(), end: 0, scratch: 0 }
     }
 
-    pub fn value(&mut self, shape: Shape, halo: Padding) -> Value {
+    pub(crate) fn value(&mut self, shape: Shape, halo: Padding) -> Value {
         let value = Value { shape, halo, dtype: Dtype::F32, offset: self.end };
         self.end += value.bytes().unwrap().next_multiple_of(16);
         value
     }
 
-    pub fn floats(&mut self, elements: &[f32], half: bool) -> Array {
+    pub(crate) fn floats(&mut self, elements: &[f32], half: bool) -> Array {
         if half {
             self.writer.f16s(&elements.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>())
         } else {
@@ -87,7 +84,7 @@ impl Builder {
         }
     }
 
-    pub fn matrix(&mut self, rows: u32, cols: u32, elements: &[f32], encoding: Encoding) -> Matrix {
+    pub(crate) fn matrix(&mut self, rows: u32, cols: u32, elements: &[f32], encoding: Encoding) -> Matrix {
         let Some(dtype) = encoding.index else {
             let values = self.floats(elements, encoding.half);
             return Matrix { rows, cols, storage: Storage::Dense { values } };
@@ -124,7 +121,7 @@ impl Builder {
         Matrix { rows, cols, storage: Storage::Csr { row_len, index, values } }
     }
 
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         op: Op,
         inputs: &[Value],
@@ -140,7 +137,7 @@ impl Builder {
     }
 
     /// As `step`, into a value of before.
-    pub fn step_into(
+    pub(crate) fn step_into(
         &mut self,
         output: Value,
         op: Op,
@@ -162,7 +159,7 @@ impl Builder {
         });
     }
 
-    pub fn finish(mut self, input: Value, output: Value, preprocess: Preprocess) -> AlignedBytes {
+    pub(crate) fn finish(mut self, input: Value, output: Value, preprocess: Preprocess) -> AlignedBytes {
         let scratch = self.scratch;
         let moved = |value: Value| Value { offset: value.offset + scratch, ..value };
         for step in &mut self.steps {
