@@ -2,7 +2,7 @@
 
 use crate::common::{Arena, Builder, Encoding, lenet, noise};
 use tfc_formats::artifact::{AlignedBytes, ArtifactError, Dtype};
-use tfc_formats::op::{Activation, Op, Padding, Shape};
+use tfc_formats::op::{Activation, Dense, Op, Padding, Shape};
 use tfc_formats::preprocess::{ChannelOrder, Layout, Preprocess};
 use tfc_runtime::{AlignedArena, Kernels, Model, ModelError, RunError, Session, SessionError};
 
@@ -190,4 +190,23 @@ fn inputs_may_lie_on_both_sides_of_the_output() {
     let mut arena = Arena::of(&model);
     let mut session = Session::new(&model, arena.bytes()).unwrap();
     assert_eq!(session.run(&[1.0, -2.0, 3.0, -4.0]), Ok(&[2.0, -2.0, 6.0, -4.0][..]));
+}
+
+#[test]
+fn wide_gaps_between_columns_are_followed() {
+    let (mut b, none) = (Builder::new(), Padding::default());
+    let mut weights = vec![0.0; 600];
+    (weights[3], weights[203], weights[599]) = (1.0, 10.0, 100.0);
+    let input = b.value(Shape::vector(600), none);
+    let matrix = b.matrix(1, 600, &weights, DELTA);
+    let dense = Dense { out_features: 1, transposed: false };
+    let output = b.step(Op::Dense(dense), &[input], none, Some(matrix), &[], None);
+    let file = b.finish(input, output, Preprocess::identity());
+    let model = Model::new(&file).unwrap();
+    for kernels in Kernels::available() {
+        let mut arena = Arena::of(&model);
+        let mut session = Session::with_kernels(&model, arena.bytes(), kernels).unwrap();
+        let input: Vec<f32> = (0..600).map(|i| i as f32).collect();
+        assert_eq!(session.run(&input), Ok(&[3.0 + 2030.0 + 59900.0][..]), "{}", kernels.name());
+    }
 }
