@@ -32,7 +32,9 @@ fn replace_by_svd(network: &mut Network, node: usize, svd: &Svd, rank: usize) {
     let (left, right) = svd.factors(rank);
     let name = network.nodes[node].name.clone();
     let u = add_tensor(network, format!("{name}.u"), [left.rows, left.cols], left.data);
-    let v = add_tensor(network, format!("{name}.v"), [right.rows, right.cols], right.data);
+    // Transposed, so that the thin product reads it row by row.
+    let rows = (0..right.cols).flat_map(|k| right.data.iter().skip(k).step_by(right.cols)).copied();
+    let v = add_tensor(network, format!("{name}.v"), [right.cols, right.rows], rows.collect());
     let links = [
         Link { suffix: ".v", tensor: v, transposed: false },
         Link { suffix: "", tensor: u, transposed: false },
