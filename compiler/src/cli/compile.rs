@@ -67,6 +67,9 @@ pub(super) struct Args {
     /// Temperature of distillation.
     #[arg(long, default_value_t = 4.0)]
     temperature: f32,
+    /// How weights are stored: auto (f16 where outputs agree) or f32.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "f32"])]
+    precision: String,
     /// Also write everything measured as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -172,6 +175,7 @@ fn options(args: &Args, has_data: bool) -> Options {
         rank: args.rank,
         iterations: args.iterations,
         solver: args.solver,
+        half: args.precision == "auto",
         held_out: args.training.held_out,
         training: args.training.options((args.distill != 0.0).then_some(distill)),
         seed: args.training.seed,

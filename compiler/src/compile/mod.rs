@@ -72,6 +72,9 @@ pub fn compile<D: Device>(
     let mut network = original.clone();
     let mut notes = Vec::new();
     let mut history = Vec::new();
+    if data.is_none() && options.goal != Goal::Keep {
+        notes.push("no data: pruned without fine-tuning, accuracy unknown".to_owned());
+    }
     match options.low_rank {
         LowRank::Svd => notes.extend(low_rank::all_by_svd(&mut network, options.rank)?),
         LowRank::Tri => {
@@ -123,7 +126,7 @@ pub fn compile<D: Device>(
         Some(split) => Probe::Samples(&split.validation),
         None => Probe::Random { count: PROBES, seed: options.seed },
     };
-    let chosen = precision::choose(&network, &probe)?;
+    let chosen = precision::choose(&network, &probe, options.half)?;
     if !chosen.kept_f32.is_empty() {
         notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
     }
