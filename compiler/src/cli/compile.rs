@@ -1,6 +1,7 @@
 //! `tfc compile`: a trained network in, a `.tfc` file out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::compile::{Compiled, Context, Goal, LowRank, Options, Work, compile};
 use crate::device::select::{AnyDevice, Choice, select};
@@ -134,8 +135,8 @@ fn drive<D: crate::device::Device>(
     global: Global,
 ) -> Result<Compiled> {
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
-    let stop = stop_on_interrupt()?;
     let trains = data.is_some() && options.training.epochs > 0;
+    let stop = if trains { stop_on_interrupt()? } else { Arc::default() };
     let work = trains.then(|| Work::open(&work_folder(output), args.training.resume)).transpose()?;
     let mut bar = Bar::new(global);
     let mut context = Context {
