@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compile::{Compiled, Context, Goal, LowRank, Options, Work, compile};
+use crate::compile::{Compiled, Context, Event, Goal, LowRank, Options, Work, compile};
 use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
 use crate::prune::{Method, Scope};
@@ -139,13 +139,16 @@ fn drive<D: crate::device::Device>(
     let stop = if trains { stop_on_interrupt()? } else { Arc::default() };
     let work = trains.then(|| Work::open(&work_folder(output), args.training.resume)).transpose()?;
     let mut bar = Bar::new(global);
-    let mut context = Context {
-        progress: &mut |progress| bar.update(progress),
+    let context = Context {
+        events: &mut |event| match event {
+            Event::Training(progress) => bar.update(progress),
+            Event::Factorizing(iteration) => bar.factorizing(iteration),
+        },
         stop: &stop,
         work: work.as_ref(),
         resume: args.training.resume,
     };
-    let compiled = compile(device, network, data, options, &mut context);
+    let compiled = compile(device, network, data, options, context);
     bar.finish();
     if let Some(work) = work
         && !matches!(&compiled, Err(error) if error.is_interrupt())

@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::encode::{Encoded, Precision, encode};
 use crate::execute;
 use crate::factorize::{
-    self, GroupKind, Link, Matrix, Rank, Svd, add_tensor, factorize, groups, replace_dense, sweep,
+    self, GroupKind, Iteration, Link, Matrix, Rank, Svd, add_tensor, factorize, groups, replace_dense, sweep,
 };
 
 /// Indices of the dense nodes with a weight of their own that is applied as it is stored.
@@ -69,11 +69,12 @@ pub(super) fn all_by_tri<D: Device>(
     device: &D,
     network: &mut Network,
     options: &factorize::Options,
+    progress: &mut dyn FnMut(Iteration),
 ) -> Result<Vec<String>, CompileError> {
     let mut notes = Vec::new();
     let dense = groups(network)?.into_iter().filter(|group| group.kind == GroupKind::Dense);
     for group in dense {
-        let factors = factorize(device, network, group, options, &mut |_| {})?;
+        let factors = factorize(device, network, group, options, progress)?;
         let group = &factors.group;
         let names: Vec<String> = group.types.iter().map(|t| format!("{}.g", t.name)).collect();
         let g: Vec<_> = (factors.g.iter().zip(names))
@@ -91,8 +92,15 @@ pub(super) fn all_by_tri<D: Device>(
             ];
             replace_dense(network, node, &links);
         }
+        let (first, last) = (factors.objective.first(), factors.objective.last());
         let ranks: Vec<String> = factors.g.iter().map(|g| format!("{}x{}", g.rows, g.cols)).collect();
-        notes.push(format!("dense layers replaced by tri-factors, G of {}", ranks.join(", ")));
+        notes.push(format!(
+            "dense layers replaced by tri-factors, G of {}; squared error {:.4} to {:.4} in {} iterations",
+            ranks.join(", "),
+            first.unwrap_or(&0.0),
+            last.unwrap_or(&0.0),
+            factors.objective.len().saturating_sub(1)
+        ));
     }
     sweep(network);
     Ok(notes)
