@@ -105,7 +105,7 @@ impl<'n> Lowering<'n> {
         let renamed = match node.op {
             Op::Dropout { .. } => true,
             Op::Activation(activation) => self.fuse(index, source, activation),
-            Op::Flatten => self.lowered.storages[source.storage].halo.is_zero(),
+            Op::Flatten => halo.is_zero() && self.lowered.storages[source.storage].halo.is_zero(),
             _ => false,
         };
         if renamed {
@@ -156,10 +156,15 @@ impl<'n> Lowering<'n> {
                 .map(|&id| Param::Tensor(id))
                 .collect(),
         };
+        let mut inputs: Vec<Slot> = node.inputs.iter().map(|&value| self.slots[value]).collect();
+        if let Op::Dense(_) = node.op {
+            // It reads its input as one run of elements.
+            inputs[0] = self.without_halo("input", inputs[0]);
+        }
         self.lowered.steps.push(LoweredStep {
             name: &node.name,
             op: node.op,
-            inputs: node.inputs.iter().map(|&value| self.slots[value]).collect(),
+            inputs,
             output,
             weight: self.network.weight(index),
             params,
@@ -181,23 +186,28 @@ impl<'n> Lowering<'n> {
         vec![Param::Computed(scale), Param::Computed(shift)]
     }
 
-    fn finish(mut self) -> Lowered<'n> {
-        let mut output = self.slots[self.network.output];
-        if !self.lowered.storages[output.storage].halo.is_zero() {
-            // A result that a convolution also reads has a halo; users get a copy without.
-            let copy = self.storage(output.shape, Padding::default());
-            self.lowered.steps.push(LoweredStep {
-                name: "output",
-                op: Op::Concat,
-                inputs: vec![output],
-                output: copy,
-                weight: None,
-                params: Vec::new(),
-                activation: None,
-            });
-            output = copy;
+    /// The value itself where it has no halo, which a convolution that also reads it wants, else a
+    /// copy.
+    fn without_halo(&mut self, name: &'static str, value: Slot) -> Slot {
+        if self.lowered.storages[value.storage].halo.is_zero() {
+            return value;
         }
-        self.lowered.output = output;
+        let copy = self.storage(value.shape, Padding::default());
+        self.lowered.steps.push(LoweredStep {
+            name,
+            op: Op::Concat,
+            inputs: vec![value],
+            output: copy,
+            weight: None,
+            params: Vec::new(),
+            activation: None,
+        });
+        copy
+    }
+
+    fn finish(mut self) -> Lowered<'n> {
+        let output = self.slots[self.network.output];
+        self.lowered.output = self.without_halo("output", output);
         self.lowered
     }
 }

@@ -10,6 +10,7 @@ use tfc::device::Device;
 
 pub(crate) mod buffers;
 pub(crate) mod elementwise;
+pub(crate) mod factorize;
 pub(crate) mod gemm;
 pub(crate) mod im2col;
 pub(crate) mod long;
@@ -18,6 +19,7 @@ pub(crate) mod optimizer;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod tolerance;
+pub(crate) mod train;
 pub(crate) mod windows;
 
 use tolerance::Tolerance;
@@ -35,6 +37,8 @@ macro_rules! device_suite {
             pool { max, max_takes_the_first, max_gradient, average, average_gradient }
             loss { labels, distillation, extreme_logits, first_largest_decides }
             optimizer { rules_follow_their_formulas, masked_weights_stay_zero }
+            factorize { objective_falls, planted_structure_is_found }
+            train { loss_falls_with_masks_held }
             long { products, sums, element_wise, patches, windows, classes }
         }
     };

@@ -25,3 +25,5 @@ pub(crate) const ROUNDED: Tolerance = tolerance(1e-30, 2.5e-7);
 pub(crate) const GRADIENT: Tolerance = tolerance(3e-6, 2e-5);
 /// Several optimizer steps.
 pub(crate) const STEPS: Tolerance = tolerance(2e-6, 1e-5);
+/// Objective of a factorization after several iterations, each a chain of products and inverses.
+pub(crate) const FACTORS: Tolerance = tolerance(1e-4, 1e-4);
