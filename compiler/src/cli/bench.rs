@@ -110,7 +110,7 @@ fn text(rows: &[Row]) -> String {
         ("step", Align::Left),
         ("p50 us", Align::Right),
         ("share", Align::Right),
-        ("dense p50 us", Align::Right),
+        ("other p50 us", Align::Right),
         ("ratio", Align::Right),
     ];
     let first = &rows[0].latency.steps;

@@ -1,8 +1,9 @@
 //! `tfc compile`: a trained network in, a `.tfc` file out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::compile::{Compiled, Context, Goal, LowRank, Options, Work, compile};
+use crate::compile::{Compiled, Context, Event, Goal, LowRank, Options, Work, compile};
 use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
 use crate::prune::{Method, Scope};
@@ -67,6 +68,9 @@ pub(super) struct Args {
     /// Temperature of distillation.
     #[arg(long, default_value_t = 4.0)]
     temperature: f32,
+    /// How weights are stored: auto (f16 where outputs agree) or f32.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "f32"])]
+    precision: String,
     /// Also write everything measured as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -131,17 +135,20 @@ fn drive<D: crate::device::Device>(
     global: Global,
 ) -> Result<Compiled> {
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
-    let stop = stop_on_interrupt()?;
     let trains = data.is_some() && options.training.epochs > 0;
+    let stop = if trains { stop_on_interrupt()? } else { Arc::default() };
     let work = trains.then(|| Work::open(&work_folder(output), args.training.resume)).transpose()?;
     let mut bar = Bar::new(global);
-    let mut context = Context {
-        progress: &mut |progress| bar.update(progress),
+    let context = Context {
+        events: &mut |event| match event {
+            Event::Training(progress) => bar.update(progress),
+            Event::Factorizing(iteration) => bar.factorizing(iteration),
+        },
         stop: &stop,
         work: work.as_ref(),
         resume: args.training.resume,
     };
-    let compiled = compile(device, network, data, options, &mut context);
+    let compiled = compile(device, network, data, options, context);
     bar.finish();
     if let Some(work) = work {
         work.close(compiled.is_ok(), matches!(&compiled, Err(error) if error.is_interrupt()))?;
@@ -170,6 +177,7 @@ fn options(args: &Args, has_data: bool) -> Options {
         rank: args.rank,
         iterations: args.iterations,
         solver: args.solver,
+        half: args.precision == "auto",
         held_out: args.training.held_out,
         training: args.training.options((args.distill != 0.0).then_some(distill)),
         seed: args.training.seed,

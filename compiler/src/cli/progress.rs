@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
+use crate::factorize::Iteration;
 use crate::train::{Evaluation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -21,7 +22,7 @@ impl Bar {
     pub(super) fn new(global: Global) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let style = ProgressStyle::with_template(
-            "{wide_bar} {percent}% epoch {msg} [{elapsed_precise} elapsed, {eta} left]",
+            "{wide_bar} {percent}% {msg} [{elapsed_precise} elapsed, {eta} left]",
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = (terminal && !global.quiet).then(|| ProgressBar::new(0).with_style(style));
@@ -34,14 +35,26 @@ impl Bar {
         let train = show(&progress.train);
         let validation =
             progress.validation.as_ref().map_or(String::new(), |e| format!(", validation {}", show(e)));
-        let text = format!("{}/{}: {train}{validation}", progress.epoch, progress.epochs);
+        let text = format!("epoch {}/{}: {train}{validation}", progress.epoch, progress.epochs);
         if let Some(bar) = &self.bar {
             bar.set_length((progress.epochs * progress.steps) as u64);
             bar.set_position(((progress.epoch - 1) * progress.steps + progress.step) as u64);
             bar.set_message(text);
         } else if self.log && progress.validation != self.logged {
             self.logged = progress.validation;
-            eprintln!("epoch {text} ({:.1} s)", self.start.elapsed().as_secs_f64());
+            eprintln!("{text} ({:.1} s)", self.start.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Shows an iteration of a tri-factorization.
+    pub(super) fn factorizing(&mut self, iteration: &Iteration) {
+        let Iteration { group, done, of, objective } = iteration;
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!(
+                "factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}"
+            ));
+        } else if self.log {
+            eprintln!("factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::stage::{Stage, zero_share};
 use crate::device::Device;
 use crate::encode::{Precision, encode};
 use crate::execute;
-use crate::train::{EpochStats, Progress};
+use crate::train::EpochStats;
 
 /// Shares of zeros that are tried one after the other.
 const LEVELS: [f64; 14] = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995];
@@ -24,11 +24,10 @@ const EPOCHS_PER_LEVEL: usize = 4;
 /// level that does so before fine-tuning is not fine-tuned. Finished levels are kept in `work`,
 /// so that a stopped search goes on where it was.
 pub(super) fn search<D: Device>(
-    stage: &mut Stage<'_, D>,
+    stage: &Stage<'_, '_, D>,
     network: &mut Network,
     (dense, drop): (f64, f64),
     work: Option<&Path>,
-    progress: &mut dyn FnMut(&Progress),
 ) -> Result<(Vec<EpochStats>, Vec<String>), CompileError> {
     let validation = &stage.data.ok_or(CompileError::NeedsData)?.validation;
     let epochs = stage.options.training.epochs.div_ceil(EPOCHS_PER_LEVEL);
@@ -37,7 +36,7 @@ pub(super) fn search<D: Device>(
     let start = zero_share(network);
     for level in LEVELS.into_iter().filter(|level| *level > start) {
         let saved = work.map(|work| work.join(format!("level-{level}.safetensors")));
-        let mut pruned = match resumed(stage.resume, saved.as_deref())? {
+        let mut pruned = match resumed(stage.resume, network, saved.as_deref())? {
             Some(pruned) => pruned,
             None => {
                 let mut pruned = network.clone();
@@ -46,7 +45,7 @@ pub(super) fn search<D: Device>(
                     // Only the level at which the run was stopped has a checkpoint.
                     stage.resume &= stage.checkpoint.as_ref().is_some_and(|path| path.exists());
                     pruned.clone_from(network);
-                    history.extend(stage.run(&mut pruned, Some(level), epochs, progress)?);
+                    history.extend(stage.run(&mut pruned, Some(level), epochs)?);
                 }
                 if let Some(path) = &saved {
                     import::save(&pruned, path)?;
@@ -66,11 +65,18 @@ pub(super) fn search<D: Device>(
     Ok((history, notes))
 }
 
-fn resumed(resume: bool, saved: Option<&Path>) -> Result<Option<Network>, CompileError> {
-    match saved.filter(|path| resume && path.exists()) {
-        Some(path) => Ok(Some(import::load(path, &import::ImportOptions::default())?)),
-        None => Ok(None),
+/// The network with the weights of a finished level, if there are any to go on from.
+fn resumed(resume: bool, network: &Network, saved: Option<&Path>) -> Result<Option<Network>, CompileError> {
+    let Some(path) = saved.filter(|path| resume && path.exists()) else { return Ok(None) };
+    let mut network = network.clone();
+    for saved in import::read_tensors(path)? {
+        if let Some(tensor) =
+            network.tensors.iter_mut().find(|t| t.name == saved.name && t.shape == saved.shape)
+        {
+            tensor.data = saved.data;
+        }
     }
+    Ok(Some(network))
 }
 
 fn error(network: &Network, validation: &Samples) -> Result<f64, CompileError> {

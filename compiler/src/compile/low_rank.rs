@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::encode::{Encoded, Precision, encode};
 use crate::execute;
 use crate::factorize::{
-    self, GroupKind, Link, Matrix, Rank, Svd, add_tensor, factorize, groups, replace_dense, sweep,
+    self, GroupKind, Iteration, Link, Matrix, Rank, Svd, add_tensor, factorize, groups, replace_dense, sweep,
 };
 
 /// Indices of the dense nodes with a weight of their own that is applied as it is stored.
@@ -69,11 +69,12 @@ pub(super) fn all_by_tri<D: Device>(
     device: &D,
     network: &mut Network,
     options: &factorize::Options,
+    progress: &mut dyn FnMut(Iteration),
 ) -> Result<Vec<String>, CompileError> {
     let mut notes = Vec::new();
     let dense = groups(network)?.into_iter().filter(|group| group.kind == GroupKind::Dense);
     for group in dense {
-        let factors = factorize(device, network, group, options, &mut |_| {})?;
+        let factors = factorize(device, network, group, options, progress)?;
         let group = &factors.group;
         let names: Vec<String> = group.types.iter().map(|t| format!("{}.g", t.name)).collect();
         let g: Vec<_> = (factors.g.iter().zip(names))
@@ -91,16 +92,23 @@ pub(super) fn all_by_tri<D: Device>(
             ];
             replace_dense(network, node, &links);
         }
+        let (first, last) = (factors.objective.first(), factors.objective.last());
         let ranks: Vec<String> = factors.g.iter().map(|g| format!("{}x{}", g.rows, g.cols)).collect();
-        notes.push(format!("dense layers replaced by tri-factors, G of {}", ranks.join(", ")));
+        notes.push(format!(
+            "dense layers replaced by tri-factors, G of {}; squared error {:.4} to {:.4} in {} iterations",
+            ranks.join(", "),
+            first.unwrap_or(&0.0),
+            last.unwrap_or(&0.0),
+            factors.objective.len().saturating_sub(1)
+        ));
     }
     sweep(network);
     Ok(notes)
 }
 
 /// Tries to replace each dense layer by two thin factors where that takes fewer bytes than its
-/// encoding and validation errors do not grow, and keeps the thinnest that passes. Returns for
-/// each layer why it is as it is.
+/// encoding, no more multiply-accumulates, and validation errors do not grow; keeps the thinnest
+/// that passes. Returns for each layer why it is as it is.
 pub(super) fn shrink(
     network: &mut Network,
     validation: &Samples,
@@ -116,10 +124,13 @@ pub(super) fn shrink(
         let Some(node) = network.nodes.iter().position(|n| n.name == name) else { continue };
         let matrix = weight(network, node);
         let chosen = &best.candidates[&network.nodes[node].params[0]][0];
-        let width = Precision::F16.bytes() * (matrix.rows + matrix.cols);
-        let most = (chosen.bytes.saturating_sub(1) / width).min(matrix.rows.min(matrix.cols));
+        // Fewer bytes than the encoding, and no more multiply-accumulates than it has nonzeros.
+        let values = matrix.rows + matrix.cols;
+        let nonzeros = matrix.data.iter().filter(|w| **w != 0.0).count();
+        let smaller = chosen.bytes.saturating_sub(1) / (Precision::F16.bytes() * values);
+        let most = smaller.min(nonzeros / values).min(matrix.rows.min(matrix.cols));
         if most == 0 {
-            reasons.push((name, "no rank is smaller".to_owned()));
+            reasons.push((name, "no rank is smaller and as fast".to_owned()));
             continue;
         }
         let svd = Svd::new(matrix.rows, matrix.cols, &matrix.data)?;

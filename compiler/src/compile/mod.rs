@@ -14,7 +14,9 @@ mod stage;
 pub use budget::Work;
 pub use error::CompileError;
 pub use options::{Goal, LowRank, Options};
+pub use stage::Event;
 
+use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -26,7 +28,6 @@ use crate::device::Device;
 use crate::encode::{Encoded, PRODUCER, Precision, encode};
 use crate::execute::{self, Score};
 use crate::report::{CompileReport, ErrorPercent, LayerChange, layers};
-use crate::train::Progress;
 use precision::Probe;
 use stage::{Split, Stage, zero_share};
 
@@ -35,8 +36,8 @@ const PROBES: usize = 256;
 
 /// What surrounds a compilation.
 pub struct Context<'a> {
-    /// Hears of every training step.
-    pub progress: &'a mut dyn FnMut(&Progress),
+    /// Hears of every step and iteration.
+    pub events: &'a mut dyn FnMut(&Event),
     /// Set to stop; a checkpoint is left in `work`.
     pub stop: &'a AtomicBool,
     /// Directory for unfinished work.
@@ -61,7 +62,7 @@ pub fn compile<D: Device>(
     original: &Network,
     data: Option<&Dataset>,
     options: &Options,
-    context: &mut Context<'_>,
+    context: Context<'_>,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
     check(original, data, options)?;
@@ -70,18 +71,25 @@ pub fn compile<D: Device>(
     let dense = encode(original, &vec![Precision::F32; original.tensors.len()])?;
     let dense_scores = data.map(|data| Scores::of(&dense, &split, data)).transpose()?;
 
+    let events = RefCell::new(context.events);
     let mut network = original.clone();
     let mut notes = Vec::new();
     let mut history = Vec::new();
+    if data.is_none() && options.goal != Goal::Keep {
+        notes.push("no data: pruned without fine-tuning, accuracy unknown".to_owned());
+    }
     match options.low_rank {
         LowRank::Svd => notes.extend(low_rank::all_by_svd(&mut network, options.rank)?),
         LowRank::Tri => {
-            notes.extend(low_rank::all_by_tri(device, &mut network, &options.factors())?);
+            notes.extend(low_rank::all_by_tri(device, &mut network, &options.factors(), &mut |iteration| {
+                (events.borrow_mut())(&Event::Factorizing(iteration));
+            })?);
         }
         LowRank::Auto | LowRank::Off => {}
     }
 
-    let mut stage = Stage {
+    let stage = Stage {
+        events: &events,
         device,
         options,
         data: split.as_ref(),
@@ -94,7 +102,7 @@ pub fn compile<D: Device>(
     let epochs = options.training.epochs;
     match options.goal {
         Goal::Keep if matches!(options.low_rank, LowRank::Svd | LowRank::Tri) => {
-            history = stage.run(&mut network, None, epochs, context.progress)?;
+            history = stage.run(&mut network, None, epochs)?;
         }
         Goal::Keep => {}
         Goal::Sparsity(sparsity) => {
@@ -104,13 +112,13 @@ pub fn compile<D: Device>(
                 let encoded = encode(&pruned, &vec![Precision::F32; pruned.tensors.len()])?;
                 untuned = Some(Scores::of(&encoded, &split, data)?);
             }
-            history = stage.run(&mut network, Some(sparsity), epochs, context.progress)?;
+            history = stage.run(&mut network, Some(sparsity), epochs)?;
         }
         Goal::MaxDrop(drop) => {
             let scores = dense_scores.as_ref().ok_or(CompileError::NeedsData)?;
             let limits = (scores.validation.error_percent(), drop);
             let work = context.work.map(Work::path);
-            let found = budget::search(&mut stage, &mut network, limits, work, context.progress)?;
+            let found = budget::search(&stage, &mut network, limits, work)?;
             history = found.0;
             notes.extend(found.1);
         }
@@ -124,7 +132,7 @@ pub fn compile<D: Device>(
         Some(split) => Probe::Samples(&split.validation),
         None => Probe::Random { count: PROBES, seed: options.seed },
     };
-    let chosen = precision::choose(&network, &probe)?;
+    let chosen = precision::choose(&network, &probe, options.half)?;
     if !chosen.kept_f32.is_empty() {
         notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
     }

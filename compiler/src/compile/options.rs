@@ -58,6 +58,8 @@ pub struct Options {
     /// Update rule of the tri-factorization.
     #[serde(serialize_with = "as_text")]
     pub solver: Solver,
+    /// Whether weights may be stored as f16 where outputs agree; f32 otherwise.
+    pub half: bool,
     /// Share of the training set that is held out as validation set, above 0 and below 1.
     pub held_out: f64,
     /// Fine-tuning; 0 epochs for none.

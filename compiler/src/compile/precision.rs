@@ -70,10 +70,13 @@ pub(super) struct Chosen {
 
 /// Encodes with f16 weights where the outputs on the probe agree with f32 weights: same
 /// predictions (of labelled samples all but one in a thousand) and values within 1% of the
-/// largest. All tensors are tried at once, then one by one.
-pub(super) fn choose(network: &Network, probe: &Probe<'_>) -> Result<Chosen, CompileError> {
+/// largest. All tensors are tried at once, then one by one. With f32 weights if not `half`.
+pub(super) fn choose(network: &Network, probe: &Probe<'_>, half: bool) -> Result<Chosen, CompileError> {
     let tensors = network.tensors.len();
     let exact = encode(network, &vec![Precision::F32; tensors])?;
+    if !half {
+        return Ok(Chosen { encoded: exact, kept_f32: Vec::new() });
+    }
     let reference = probe.outputs(network, &exact.bytes)?;
     let attempt = |precisions: &[Precision]| -> Result<Option<Encoded>, CompileError> {
         let encoded = encode(network, precisions)?;

@@ -1,5 +1,6 @@
 //! One stage: prune to a share of zeros, in one shot or in rounds, while fine-tuning.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -9,8 +10,21 @@ use tfc_formats::network::Network;
 use super::CompileError;
 use super::options::Options;
 use crate::device::Device;
+use crate::factorize::Iteration;
 use crate::prune::{self, Masks, sparsity_at};
 use crate::train::{self, Control, Data, EpochStats, Progress, TrainOptions};
+
+/// What a compilation is doing.
+#[derive(Clone, Copy, Debug)]
+pub enum Event {
+    /// A tri-factorization went through an iteration.
+    Factorizing(Iteration),
+    /// A step of fine-tuning is done, or an epoch was validated.
+    Training(Progress),
+}
+
+/// Hears of events, from scores as well as from training.
+pub(super) type Listener<'a> = RefCell<&'a mut dyn FnMut(&Event)>;
 
 /// Data of a compilation; the test set is not among it.
 #[derive(Debug)]
@@ -20,7 +34,8 @@ pub(super) struct Split {
 }
 
 /// What a stage needs beside the network.
-pub(super) struct Stage<'a, D> {
+pub(super) struct Stage<'a, 'e, D> {
+    pub(super) events: &'a Listener<'e>,
     pub(super) device: &'a D,
     pub(super) options: &'a Options,
     pub(super) data: Option<&'a Split>,
@@ -30,12 +45,17 @@ pub(super) struct Stage<'a, D> {
     pub(super) resume: bool,
 }
 
-impl<D: Device> Stage<'_, D> {
+impl<D: Device> Stage<'_, '_, D> {
+    fn tell(&self, event: Event) {
+        (self.events.borrow_mut())(&event);
+    }
+
     /// Weights of the network that score lowest go, until this share of them is zero. Zeros
     /// that are there stay.
     pub(super) fn prune(&self, network: &Network, sparsity: f64) -> Result<Masks, CompileError> {
-        let scores =
-            prune::scores(self.device, network, self.options.method, &self.options.factors(), &mut |_| {})?;
+        let mut progress = |iteration| self.tell(Event::Factorizing(iteration));
+        let options = &self.options.factors();
+        let scores = prune::scores(self.device, network, self.options.method, options, &mut progress)?;
         Ok(prune::masks(network, &scores, sparsity, self.options.scope, &Masks::of_nonzeros(network)))
     }
 
@@ -46,7 +66,6 @@ impl<D: Device> Stage<'_, D> {
         network: &mut Network,
         sparsity: Option<f64>,
         epochs: usize,
-        progress: &mut dyn FnMut(&Progress),
     ) -> Result<Vec<EpochStats>, CompileError> {
         let Some(data) = self.data.filter(|_| epochs > 0) else {
             if let Some(sparsity) = sparsity {
@@ -64,8 +83,13 @@ impl<D: Device> Stage<'_, D> {
             _ => Ok(None),
         };
         let training = TrainOptions { epochs, ..self.options.training.clone() };
-        let mut control =
-            Control { progress, stop: self.stop, checkpoint: self.checkpoint.clone(), resume: self.resume };
+        let mut control = Control {
+            progress: &mut |progress| self.tell(Event::Training(*progress)),
+            stop: self.stop,
+            checkpoint: self.checkpoint.clone(),
+            // Work may have stopped before this stage had anything to save.
+            resume: self.resume && self.checkpoint.as_ref().is_some_and(|path| path.exists()),
+        };
         let masks = Masks::of_nonzeros(network);
         let teacher = training.distill.map(|_| self.teacher);
         let data = Data { train: &data.train, validation: &data.validation, teacher };

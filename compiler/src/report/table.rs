@@ -1,6 +1,6 @@
 //! Plain tables for terminals and logs.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
 /// How a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +11,11 @@ pub enum Align {
     Right,
 }
 
-/// A table with a header row and no vertical rules.
+/// A table with rules below the header and at the end, and none else.
 pub fn table(columns: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let line = || LineStyle::none().fill('─').junction('─');
+    table.load_style(presets::NOTHING.header_separator(line()).bottom_border(line()));
     table.set_header(columns.iter().map(|(name, _)| *name));
     for (index, (_, align)) in columns.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {

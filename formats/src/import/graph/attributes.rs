@@ -13,26 +13,15 @@ use super::{GraphError, Tensors};
 use crate::op::{Activation, Conv2d, Dense, Op, Padding, Pool};
 
 /// Every op by name.
-pub(super) const OPS: [&str; 18] = [
-    "conv2d",
-    "dense",
-    "max_pool",
-    "avg_pool",
-    "global_avg_pool",
-    "batch_norm",
-    "lrn",
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "sigmoid",
-    "tanh",
-    "maxout",
-    "add",
-    "concat",
-    "flatten",
-    "softmax",
-    "dropout",
-];
+pub(super) const OPS: [&str; Op::EXAMPLES.len()] = {
+    let mut names = [""; Op::EXAMPLES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Op::EXAMPLES[at].name();
+        at += 1;
+    }
+    names
+};
 
 /// The node whose fields are read, and where its tensors are.
 pub(super) struct Context<'a> {
