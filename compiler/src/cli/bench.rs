@@ -9,7 +9,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::output::emit;
-use super::{CheckFailed, Global, artifact};
+use super::{CheckFailed, Global, artifact, check_number};
+
+/// Longest measurement, a day.
+const MOST_SECONDS: f64 = 86_400.0;
 
 /// Time a .tfc file on this machine: one sample, one thread, beside the same network dense.
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,8 @@ struct Row {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    check_number("--seconds", args.seconds, MOST_SECONDS)?;
+    check_number("--min-speedup", args.min_speedup.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
     let artifact = artifact::parse(&args.model, &bytes)?;
     let mut names = vec![args.model.display().to_string()];

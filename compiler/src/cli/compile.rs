@@ -150,10 +150,8 @@ fn drive<D: crate::device::Device>(
     };
     let compiled = compile(device, network, data, options, context);
     bar.finish();
-    if let Some(work) = work
-        && !matches!(&compiled, Err(error) if error.is_interrupt())
-    {
-        work.finish()?;
+    if let Some(work) = work {
+        work.close(compiled.is_ok(), matches!(&compiled, Err(error) if error.is_interrupt()))?;
     }
     Ok(compiled?)
 }

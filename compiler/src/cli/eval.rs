@@ -10,7 +10,7 @@ use serde::Serialize;
 use tfc_formats::dataset;
 
 use super::output::emit;
-use super::{CheckFailed, Global, artifact};
+use super::{CheckFailed, Global, artifact, check_number};
 
 /// Error and confusion of a .tfc file on a data set, by running it in the runtime.
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,7 @@ struct Report {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    check_number("--max-error", args.max_error.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
     let data = dataset::load(&args.data)?;
     let samples = match args.split {

@@ -104,6 +104,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Refuses a number that is not from 0 to `most`, such as NaN, with which no check ever fails.
+fn check_number(flag: &str, value: f64, most: f64) -> anyhow::Result<()> {
+    anyhow::ensure!((0.0..=most).contains(&value), "{flag} is {value}; it must be from 0 to {most}");
+    Ok(())
+}
+
 fn status(error: &anyhow::Error) -> u8 {
     let stopped = matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
         || error.downcast_ref().is_some_and(CompileError::is_interrupt);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::compile::Work;
+use crate::compile::{Work, hold_out};
 use crate::device::Device;
 use crate::device::select::{AnyDevice, select};
 use crate::encode::{Precision, encode};
@@ -98,8 +98,7 @@ fn drive<D: Device>(
     let start = std::time::Instant::now();
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
     let stop = stop_on_interrupt()?;
-    let held_out = (args.training.held_out * data.train.len() as f64).round() as usize;
-    let (training, validation) = data.train.split(held_out, args.training.seed);
+    let (training, validation) = hold_out(data, args.training.held_out, args.training.seed)?;
     let work = Work::open(&work_folder(&args.output), args.training.resume)?;
     let mut bar = Bar::new(global);
     let mut control = Control {
@@ -112,9 +111,7 @@ fn drive<D: Device>(
     let samples = Data { train: &training, validation: &validation, teacher: None };
     let history = train(device, network, masks, samples, options, &mut |_, _| Ok(None), &mut control);
     bar.finish();
-    if !matches!(history, Err(TrainError::Interrupted { .. })) {
-        work.finish()?;
-    }
+    work.close(history.is_ok(), matches!(history, Err(TrainError::Interrupted { .. })))?;
     let history = history?;
     let encoded = encode(network, &vec![Precision::F32; network.tensors.len()])?;
     Ok(Report {

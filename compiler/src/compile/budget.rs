@@ -42,6 +42,8 @@ pub(super) fn search<D: Device>(
                 let mut pruned = network.clone();
                 stage.prune(&pruned, level)?.apply(&mut pruned);
                 if error(&pruned, validation)? > dense + drop {
+                    // Only the level at which the run was stopped has a checkpoint.
+                    stage.resume &= stage.checkpoint.as_ref().is_some_and(|path| path.exists());
                     pruned.clone_from(network);
                     history.extend(stage.run(&mut pruned, Some(level), epochs)?);
                 }
@@ -82,9 +84,12 @@ fn error(network: &Network, validation: &Samples) -> Result<f64, CompileError> {
     Ok(execute::score(&encoded.bytes, validation)?.error_percent())
 }
 
-/// A directory for unfinished work: checkpoints and finished levels. Removed when all is done.
+/// A directory for unfinished work: checkpoints and finished levels.
 #[derive(Debug)]
-pub struct Work(PathBuf);
+pub struct Work {
+    path: PathBuf,
+    resumed: bool,
+}
 
 impl Work {
     /// Makes the directory; what is in it from a run before goes, unless that run is resumed.
@@ -99,18 +104,21 @@ impl Work {
             fs::remove_dir_all(path).map_err(failed)?;
         }
         fs::create_dir_all(path).map_err(failed)?;
-        Ok(Self(path.into()))
+        Ok(Self { path: path.into(), resumed: resume })
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
-    /// Removes the directory and all in it.
-    pub fn finish(self) -> Result<(), CompileError> {
-        let failed =
-            |error: std::io::Error| CompileError::Work { path: self.0.clone(), reason: error.to_string() };
-        fs::remove_dir_all(&self.0).map_err(failed)
+    /// Removes the directory and all in it, unless there is something to go on from: the work was
+    /// `interrupted`, or an error came up in work that was resumed.
+    pub fn close(self, done: bool, interrupted: bool) -> Result<(), CompileError> {
+        if interrupted || self.resumed && !done {
+            return Ok(());
+        }
+        fs::remove_dir_all(&self.path)
+            .map_err(|error| CompileError::Work { path: self.path, reason: error.to_string() })
     }
 }

@@ -66,7 +66,8 @@ pub fn compile<D: Device>(
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
     check(original, data, options)?;
-    let split = data.map(|data| split(data, options)).transpose()?;
+    let split = data.map(|data| hold_out(data, options.held_out, options.seed)).transpose()?;
+    let split = split.map(|(train, validation)| Split { train, validation });
     let dense = encode(original, &vec![Precision::F32; original.tensors.len()])?;
     let dense_scores = data.map(|data| Scores::of(&dense, &split, data)).transpose()?;
 
@@ -211,19 +212,20 @@ fn check_data(network: &Network, data: Option<&Dataset>) -> Result<(), CompileEr
     Ok(())
 }
 
-fn split(data: &Dataset, options: &Options) -> Result<Split, CompileError> {
-    if !(options.held_out > 0.0 && options.held_out < 1.0) {
-        let fault = format!("the held-out share is {}; it must be above 0 and below 1", options.held_out);
+/// Splits the training set into what is trained on and a share of it that is held out to choose
+/// by, neither of them empty.
+pub fn hold_out(data: &Dataset, share: f64, seed: u64) -> Result<(Samples, Samples), CompileError> {
+    if !(share > 0.0 && share < 1.0) {
+        let fault = format!("the held-out share is {share}; it must be above 0 and below 1");
         return Err(CompileError::Option(fault));
     }
-    let held_out = (options.held_out * data.train.len() as f64).round() as usize;
-    let (train, validation) = data.train.split(held_out, options.seed);
-    let empty = |samples: &Samples| samples.is_empty();
-    if empty(&train) || empty(&validation) {
-        let fault = format!("data set `{}` is too small to hold out {}", data.name, options.held_out);
+    let held_out = (share * data.train.len() as f64).round() as usize;
+    let (train, validation) = data.train.split(held_out, seed);
+    if train.is_empty() || validation.is_empty() {
+        let fault = format!("data set `{}` is too small to hold out {share} of it", data.name);
         return Err(CompileError::Option(fault));
     }
-    Ok(Split { train, validation })
+    Ok((train, validation))
 }
 
 /// Joins the layers of the artifact with those they came from. Links of a factorized layer

@@ -58,7 +58,7 @@ fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> 
         weights,
         nonzeros,
         bytes,
-        macs: if weights == 0 { 0 } else { dense_macs / weights * nonzeros },
+        macs: dense_macs.checked_div(weights).unwrap_or(0) * nonzeros,
         dense_macs,
     }
 }
