@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tfc_formats::dataset;
 
-use super::output::emit;
+use super::output::{emit, emit_and_check};
 use super::{CheckFailed, Global, artifact, check_number};
 
 /// Error and confusion of a .tfc file on a data set, by running it in the runtime.
@@ -59,14 +59,14 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         error_percent: score.error_percent(),
         score,
     };
-    emit(global, || text(&report), &report)?;
-    match args.max_error {
+    let check = match args.max_error {
         Some(most) if report.error_percent > most => {
             let error = report.error_percent;
             Err(CheckFailed(format!("{}: error {error:.2}% is above {most}%", report.model)).into())
         }
         _ => Ok(()),
-    }
+    };
+    emit_and_check(emit(global, || text(&report), &report), check)
 }
 
 fn text(report: &Report) -> String {

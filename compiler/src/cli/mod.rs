@@ -52,7 +52,9 @@ enum Verb {
     Eval(eval::Args),
     Bench(bench::Args),
     Graph(graph::Args),
+    /// List the adapters that can train.
     Devices,
+    /// List the operations and what is done with each.
     Ops,
     Completions(completions::Args),
 }
@@ -98,7 +100,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tfc: {error}");
+            output::complain(&format!("tfc: {error}"));
             ExitCode::from(status(&error))
         }
     }
