@@ -42,8 +42,6 @@ pub(super) fn search<D: Device>(
                 let mut pruned = network.clone();
                 stage.prune(&pruned, level)?.apply(&mut pruned);
                 if error(&pruned, validation)? > dense + drop {
-                    // Only the level at which the run was stopped has a checkpoint.
-                    stage.resume &= stage.checkpoint.as_ref().is_some_and(|path| path.exists());
                     pruned.clone_from(network);
                     history.extend(stage.run(&mut pruned, Some(level), epochs)?);
                 }
