@@ -28,6 +28,7 @@ impl<'a> Values<'a> {
     }
 
     /// The value at a position.
+    #[inline]
     pub fn get(&self, at: usize) -> Option<f32> {
         match self {
             Values::F32(v) => v.get(at).copied(),
@@ -35,6 +36,7 @@ impl<'a> Values<'a> {
         }
     }
 
+    #[inline]
     fn split_at(self, at: usize) -> Option<(Self, Self)> {
         match self {
             Values::F32(v) => v.split_at_checked(at).map(|(a, b)| (Values::F32(a), Values::F32(b))),
@@ -57,6 +59,7 @@ pub enum Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    #[inline]
     fn split_at(self, at: usize) -> Option<(Self, Self)> {
         match self {
             Columns::All => Some((self, self)),
@@ -89,6 +92,7 @@ pub(super) enum RowLens<'a> {
 }
 
 impl RowLens<'_> {
+    #[inline]
     pub(super) fn get(&self, row: u32) -> Option<u32> {
         let row = row as usize;
         match self {
@@ -150,6 +154,7 @@ pub struct Rows<'a> {
 impl<'a> Iterator for Rows<'a> {
     type Item = Row<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Row<'a>> {
         if self.row == self.rows {
             return None;

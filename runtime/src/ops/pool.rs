@@ -85,10 +85,7 @@ fn for_windows(
         for y in 0..out.at.h {
             let to = out.row(c, y);
             if halves && 2 * y + 1 < rows.n {
-                let (above, below) = (x.row(c, 2 * y).as_chunks().0, x.row(c, 2 * y + 1).as_chunks().0);
-                for (to, ([a, b], [c, d])) in to.iter_mut().zip(above.iter().zip(below)) {
-                    *to = fold(fold(*a, *b), fold(*c, *d));
-                }
+                fold_halves(x.row(c, 2 * y), x.row(c, 2 * y + 1), to, fold);
                 continue;
             }
             to.fill(start);
@@ -111,5 +108,22 @@ fn for_windows(
                 }
             }
         }
+    }
+}
+
+/// Windows of two by two from two rows: first the rows, then pairs of neighbours.
+#[inline(always)]
+fn fold_halves(above: &[f32], below: &[f32], to: &mut [f32], fold: impl Fn(f32, f32) -> f32 + Copy) {
+    const N: usize = 4;
+    let (to, to_tail) = to.as_chunks_mut::<N>();
+    let (above, above_tail) = above.as_chunks::<{ 2 * N }>();
+    let (below, below_tail) = below.as_chunks::<{ 2 * N }>();
+    for ((to, above), below) in to.iter_mut().zip(above).zip(below) {
+        let rows: [f32; 2 * N] = core::array::from_fn(|i| fold(above[i], below[i]));
+        *to = core::array::from_fn(|i| fold(rows[2 * i], rows[2 * i + 1]));
+    }
+    let pairs = above_tail.as_chunks().0.iter().zip(below_tail.as_chunks().0);
+    for (to, ([a, b], [c, d])) in to_tail.iter_mut().zip(pairs) {
+        *to = fold(fold(*a, *c), fold(*b, *d));
     }
 }

@@ -5,7 +5,7 @@ use tfc_formats::artifact::{Columns, Row, Values};
 
 use super::MulAdd;
 use crate::kernels::Dense;
-use crate::kernels::weights::{NextColumn, Value};
+use crate::kernels::weights::{NextColumn, ROOM, Value};
 use crate::ops::{self, activation};
 
 /// Sums that a dot product of dense rows is spread over: f32 is bound by memory, and for halves
@@ -15,9 +15,6 @@ const HALF_LANES: usize = 32;
 
 /// Sums that a dot product of sparse rows is spread over.
 const SPARSE_LANES: usize = 4;
-
-/// Entries of a sparse row whose values are widened at a time.
-const CHUNK: usize = 64;
 
 /// Whether input and output are contiguous.
 pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
@@ -99,8 +96,8 @@ fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: 
         column = index.after(column);
         x.get(column as usize).copied().unwrap_or(0.0)
     };
-    let mut room = [0.0; CHUNK];
-    for (index, values) in index.chunks(CHUNK).zip(values.chunks(CHUNK)) {
+    let mut room = [0.0; ROOM];
+    for (index, values) in index.chunks(V::AT_ONCE).zip(values.chunks(V::AT_ONCE)) {
         let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
         let (values, values_tail) = V::wide(values, &mut room).as_chunks::<SPARSE_LANES>();
         for (index, values) in index.iter().zip(values) {
