@@ -122,6 +122,7 @@ fn names_in_json_are_stable() {
     assert_eq!(keys(&report["history"][0]), ["pruned", "seconds", "train", "validation"]);
     let options = [
         "goal",
+        "half",
         "held_out",
         "iterations",
         "low_rank",
