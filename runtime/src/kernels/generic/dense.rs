@@ -166,11 +166,11 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
     }
     // How many are left cannot be foreseen, and a branch mispredicted takes longer than to go on
     // into the next row with its entries masked.
-    for i in 0..SPARSE_LANES - 1 {
+    for (i, sum) in sums.iter_mut().take(SPARSE_LANES - 1).enumerate() {
         if let (Some(index), Some(value)) = (index_tail.get(i), values_tail.get(i)) {
             let mask = 0u32.wrapping_sub(u32::from(i < left));
             *column = *column & !mask | index.after(*column) & mask;
-            sums[i] = M::mul_add(f32::from_bits(value.to_bits() & mask), at(*column), sums[i]);
+            *sum = M::mul_add(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
         }
     }
     sums
