@@ -151,6 +151,24 @@ pub struct Rows<'a> {
     values: Values<'a>,
 }
 
+impl<'a> Rows<'a> {
+    /// The next `N` rows at once: how many entries each has, and the columns and values of all of
+    /// them, one row behind the other. `None`, and nothing is taken, if fewer rows are left.
+    #[inline]
+    pub fn next_block<const N: usize>(&mut self) -> Option<([usize; N], Columns<'a>, Values<'a>)> {
+        let end = self.row.checked_add(u32::try_from(N).ok()?).filter(|end| *end <= self.rows)?;
+        let (mut lens, mut sum) = ([0; N], 0usize);
+        for (len, row) in lens.iter_mut().zip(self.row..) {
+            *len = self.lens.get(row)? as usize;
+            sum = sum.checked_add(*len)?;
+        }
+        let (columns, columns_rest) = self.columns.split_at(sum)?;
+        let (values, values_rest) = self.values.split_at(sum)?;
+        (self.row, self.columns, self.values) = (end, columns_rest, values_rest);
+        Some((lens, columns, values))
+    }
+}
+
 impl<'a> Iterator for Rows<'a> {
     type Item = Row<'a>;
 

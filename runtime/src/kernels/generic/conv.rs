@@ -165,14 +165,18 @@ fn run<M: MulAdd, const N: usize, const L: usize, const S: usize>(
             // A constant, so that no code comes of tiles too long for the registers.
             while BLOCK * N * L <= M::SUMS && end - o >= BLOCK {
                 let mut next = || rows.next().map(|row| row.values);
-                match (next()?, next()?, next()?, next()?) {
-                    (Values::F32(a), Values::F32(b), Values::F32(c), Values::F32(d)) => {
+                let mut room = [[0.0; ROOM]; BLOCK];
+                match [next()?, next()?, next()?, next()?] {
+                    [Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)] if cols > ROOM => {
                         channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
                     }
-                    (Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)) => {
-                        channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
+                    values => {
+                        let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
+                        for ((wide, room), values) in wide.iter_mut().zip(&mut room).zip(values) {
+                            *wide = widened(values, room);
+                        }
+                        channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
                     }
-                    _ => return None,
                 }
                 o += BLOCK;
             }
@@ -183,14 +187,19 @@ fn run<M: MulAdd, const N: usize, const L: usize, const S: usize>(
             if !job.weights.dense {
                 taps.offsets(row.columns, offsets);
             }
-            let values = match row.values {
-                Values::F32(v) => v,
-                Values::F16(v) => f16::wide(v, room),
-            };
-            channels::<M, f32, 1, N, L, S>(job, lines, o, offsets, [values])?;
+            channels::<M, _, 1, N, L, S>(job, lines, o, offsets, [widened(row.values, room)])?;
         }
     }
     Some(())
+}
+
+/// Values as f32, those of halves in `room`.
+#[inline(always)]
+fn widened<'a>(values: Values<'a>, room: &'a mut [f32]) -> &'a [f32] {
+    match values {
+        Values::F32(v) => v,
+        Values::F16(v) => f16::wide(v, room),
+    }
 }
 
 /// Scratch as `n` offsets and `n` values.
@@ -219,6 +228,8 @@ fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize,
             // The last tile overlaps the one before it.
             let at = next.min(lines.len.saturating_sub(N * L));
             let mut sums = tile::<M, V, R, N, L, S>(x.get(at * S..)?, offsets, weights, bias)?;
+            let position = line * lines.len + at;
+            let start = [position / lines.row, position % lines.row];
             for (r, sums) in sums.iter_mut().enumerate() {
                 let sums = sums.as_flattened_mut();
                 let least = match job.activation {
@@ -229,7 +240,7 @@ fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize,
                         f32::NEG_INFINITY
                     }
                 };
-                store(job, lines, o + r, line * lines.len + at, sums.get(..lines.len.min(N * L))?, least);
+                store(job, lines, o + r, start, sums.get(..lines.len.min(N * L))?, least);
             }
             next = at + N * L;
         }
@@ -303,10 +314,17 @@ fn padded(x: &[f32]) -> [f32; 2 * LONGEST] {
     end
 }
 
-/// Stores what of a tile belongs to an output row, and `least` where it is less.
+/// Stores what of a tile belongs to an output row, and `least` where it is less. The tile starts in
+/// row `y`.
 #[inline(always)]
-fn store(job: &mut Conv<'_>, lines: Lines, o: usize, at: usize, mut sums: &[f32], least: f32) {
-    let (mut y, mut column) = (at / lines.row, at % lines.row);
+fn store(
+    job: &mut Conv<'_>,
+    lines: Lines,
+    o: usize,
+    [mut y, mut column]: [usize; 2],
+    mut sums: &[f32],
+    least: f32,
+) {
     while y < job.out.at.h {
         let (now, later) = sums.split_at(sums.len().min(lines.row - column));
         if let Some(to) = job.out.row(o, y).get_mut(column..) {
