@@ -106,7 +106,9 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         check_distinct(report, &output)?;
     }
     let options = options(args, data.is_some());
-    let computes = options.goal != Goal::Keep || matches!(options.low_rank, LowRank::Svd | LowRank::Tri);
+    let tunes = data.is_some() && options.training.epochs > 0;
+    let factorizes = options.low_rank == LowRank::Tri || options.method.needs_factors();
+    let computes = options.changes_weights() && (tunes || factorizes);
     let device = select(if computes { args.training.device } else { Choice::Cpu })?;
 
     let compiled = match &device {

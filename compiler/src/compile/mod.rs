@@ -82,7 +82,7 @@ pub fn compile<D: Device>(
     let mut network = original.clone();
     let mut notes = Vec::new();
     let mut history = Vec::new();
-    if data.is_none() && changes_weights(options) {
+    if data.is_none() && options.changes_weights() {
         notes.push("no data: weights changed without fine-tuning, accuracy unknown".to_owned());
     }
     match options.low_rank {
@@ -184,11 +184,6 @@ pub fn compile<D: Device>(
     Ok(Compiled { bytes: chosen.encoded.bytes, report })
 }
 
-/// Whether the artifact may compute something else than the network that came in.
-fn changes_weights(options: &Options) -> bool {
-    options.goal != Goal::Keep || matches!(options.low_rank, LowRank::Svd | LowRank::Tri)
-}
-
 /// Scores of one artifact.
 struct Scores {
     validation: Score,
@@ -221,7 +216,7 @@ fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result
 
 fn check_data(network: &Network, data: Option<&Dataset>, options: &Options) -> Result<(), CompileError> {
     let Some(data) = data else { return Ok(()) };
-    if options.training.epochs > 0 && changes_weights(options) {
+    if options.training.epochs > 0 && options.changes_weights() {
         train::check(network)?;
     }
     let shapes = network.shapes()?;

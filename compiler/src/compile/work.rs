@@ -55,7 +55,12 @@ impl Work {
                 return Ok(Self { path: path.into(), resumed: true });
             }
         }
-        fs::create_dir_all(path).and_then(|()| fs::write(&marker, run)).map_err(failed)?;
+        fs::create_dir_all(path).map_err(failed)?;
+        if let Err(error) = fs::write(&marker, run) {
+            // What could not be written is not to be in the way of the next run.
+            let _ = fs::remove_dir_all(path);
+            return Err(failed(error));
+        }
         Ok(Self { path: path.into(), resumed: false })
     }
 

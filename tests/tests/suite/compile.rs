@@ -89,6 +89,7 @@ fn names_in_json_are_stable() {
         "arena_bytes",
         "dense_bytes",
         "device",
+        "factorizations",
         "file_bytes",
         "history",
         "layers",
@@ -114,6 +115,7 @@ fn names_in_json_are_stable() {
         "nonzeros",
         "op",
         "output",
+        "shared",
         "weights",
         "why",
     ];

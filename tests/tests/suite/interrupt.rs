@@ -70,6 +70,9 @@ fn what_cannot_be_resumed() {
     interrupted(&folder, &args[3..], "epoch 1/");
     let outcome = folder.tfc(&format!("{args} --resume --rate 0.5"));
     assert_eq!(outcome.status, Some(2));
-    assert!(outcome.stderr.contains("other inputs: options"), "{outcome:?}");
+    assert!(outcome.stderr.contains("a run with other options"), "{outcome:?}");
+    let outcome = folder.tfc(&args);
+    assert_eq!(outcome.status, Some(2));
+    assert!(outcome.stderr.contains("--resume goes on from it"), "{outcome:?}");
     folder.done(&format!("{args} --resume"));
 }
