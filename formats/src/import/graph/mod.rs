@@ -176,7 +176,9 @@ pub enum GraphError {
         expected: &'static str,
     },
     /// A selection has fewer output channels than it moves.
-    #[error("node `{node}` (conv2d): `select = {offset}` moves {channels} channels, but the output has {out}")]
+    #[error(
+        "node `{node}` (conv2d): `select = {offset}` moves {channels} channels, but the output has {out}"
+    )]
     Selection {
         /// Node's name.
         node: String,
