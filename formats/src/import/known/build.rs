@@ -160,7 +160,10 @@ impl<'t> Builder<'t> {
             let name = e.name.strip_prefix(self.prefix)?.strip_prefix(stem)?.strip_prefix('.')?;
             name.strip_suffix(".weight")?.parse().ok().filter(|_| e.shape.len() == rank)
         };
-        tensors.iter().filter_map(number).collect()
+        let mut numbers: Vec<u32> = tensors.iter().filter_map(number).collect();
+        // "+1" is a number, too, but sorts like a word.
+        numbers.sort_unstable();
+        numbers
     }
 
     /// The value that the next layer reads.

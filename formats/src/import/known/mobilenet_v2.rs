@@ -59,7 +59,7 @@ fn block(b: &mut Builder<'_>, name: &str, expansion: u32, out: u32, stride: u16)
     let (input, x) = (b.last(), b.shape());
     let mut part = 0;
     if expansion != 1 {
-        b.conv(&format!("{name}.conv.0.0"), conv(expansion * x.c, 1).plain())?;
+        b.conv(&format!("{name}.conv.0.0"), conv(x.c.saturating_mul(expansion), 1).plain())?;
         b.batch_norm(&format!("{name}.conv.0.1"), EPS)?;
         b.then(&format!("{name}.conv.0.2"), RELU6);
         part = 1;

@@ -56,12 +56,13 @@ fn standard_shapes(family: &Family) -> Shapes {
     tensors
 }
 
-/// A narrow member: an eighth of the standard one's channels.
+/// A narrow member: an eighth of the standard one's channels, or a tenth where that divides them.
 fn small_shapes(family: &Family) -> Shapes {
+    let divisor = if family.standard == "lenet5" { 10 } else { 8 };
     let mut shapes = standard_shapes(family);
     for (_, shape) in &mut shapes {
         for n in shape.iter_mut().take(2).filter(|n| **n > 3) {
-            *n = n.div_ceil(8);
+            *n = n.div_ceil(divisor);
         }
     }
     shapes

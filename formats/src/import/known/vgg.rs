@@ -79,9 +79,11 @@ struct Layer {
 /// where one number is left over, a pooling.
 fn layers(b: &Builder<'_>) -> Option<Vec<Layer>> {
     let indices = b.numbers("features", 4, &VGG16.map(|(index, _)| index));
+    // Numbers of the modules after the last convolution must exist.
+    indices.last()?.checked_add(3)?;
     let mut layers = Vec::with_capacity(indices.len());
     for (at, &index) in indices.iter().enumerate() {
-        let norm = b.has(&format!("features.{}.running_mean", index.checked_add(1)?), false);
+        let norm = b.has(&format!("features.{}.running_mean", index + 1), false);
         let modules = 2 + u32::from(norm);
         let pool = match indices.get(at + 1) {
             Some(next) => match next.checked_sub(index)?.checked_sub(modules)? {

@@ -147,6 +147,11 @@ fn vgg_takes_poolings_and_extents_from_numbers_and_sizes() {
     for other in [5, 8] {
         assert_eq!(recognised(&vgg(other)), None);
     }
+    assert_eq!(recognised(&vgg(u32::MAX as usize)), None);
+    let mut signed = vgg(7);
+    shape(&mut signed, "classifier.+3.weight", &[5, 5]);
+    shape(&mut signed, "classifier.1.weight", &[5, 5]);
+    assert_eq!(recognised(&signed), None);
     let mut uneven = vgg(7);
     uneven.last_mut().unwrap().1[1] = 6 * 5;
     assert_eq!(recognised(&uneven), None);
