@@ -6,6 +6,9 @@
 //!
 //! A description may use some of a file's tensors and leave others; a known family must account
 //! for every tensor, so that a larger network is never taken for a smaller one.
+//!
+//! Integer tensors are read only as parts of a sparse one: `NAME.values`, `NAME.indices`,
+//! `NAME.indptr` and `NAME.shape` are `NAME.weight` in CSR, expanded when it is read.
 
 mod csr;
 mod draft;

@@ -10,6 +10,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 
 use ::safetensors::Dtype;
+use proptest::prelude::*;
 
 use super::*;
 use crate::import::graph::{from_toml, to_toml};
@@ -31,10 +32,15 @@ fn bytes(shapes: &Shapes) -> Vec<u8> {
     file(&shapes.iter().map(|(name, shape)| (name.as_str(), &shape[..])).collect::<Vec<_>>())
 }
 
-/// What a file with tensors of these shapes is taken for; no memory for their values is needed.
-fn recognised(shapes: &Shapes) -> Option<(&'static str, Graph)> {
+/// Tensors that only have shapes.
+fn without_values(shapes: &Shapes) -> Tensors<'static> {
     let entries = shapes.iter().map(|(name, shape)| (name.clone(), shape.clone(), Dtype::F32, &[][..]));
-    let tensors = Tensors::from_bytes(entries).unwrap();
+    Tensors::from_bytes(entries).unwrap()
+}
+
+/// What a file with tensors of these shapes is taken for.
+fn recognised(shapes: &Shapes) -> Option<(&'static str, Graph)> {
+    let tensors = without_values(shapes);
     let all: Vec<_> = FAMILIES.iter().filter(|f| (f.build)(Some(&tensors), None).is_some()).collect();
     assert!(all.len() <= 1, "more than one family: {all:?}");
     recognise(&tensors, None).map(|(family, graph)| (family.standard, graph))
@@ -167,4 +173,30 @@ fn sizes_that_do_not_chain_name_family_and_tensor() {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
+}
+
+proptest! {
+    /// Sizes of a file that lies, and input shapes that make no sense.
+    #[test]
+    fn odd_sizes_do_not_panic(
+        family in 0..FAMILIES.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, odd_size()), 1..4),
+        input in prop::option::of([odd_size(), odd_size(), odd_size()]),
+    ) {
+        let mut shapes = small_shapes(&FAMILIES[family]);
+        for (tensor, axis, size) in changes {
+            let shape = &mut tensor.get_mut(&mut shapes[..]).1;
+            if let Some(n) = shape.get_mut(axis) {
+                *n = size as usize;
+            }
+        }
+        let tensors = without_values(&shapes);
+        for family in FAMILIES {
+            let _ = (family.build)(Some(&tensors), input.map(|[c, h, w]| Shape { c, h, w }));
+        }
+    }
+}
+
+fn odd_size() -> impl Strategy<Value = u32> {
+    prop_oneof![0..5u32, any::<u32>(), Just(u32::MAX)]
 }
