@@ -196,6 +196,19 @@ fn one_group() -> u32 {
     1
 }
 
+impl ConvText {
+    fn op(&self, out_channels: u32, kernel: [u16; 2]) -> Op {
+        Op::Conv2d(Conv2d {
+            out_channels,
+            kernel,
+            stride: self.stride.get(),
+            dilation: self.dilation.get(),
+            pad: self.pad.get(),
+            groups: self.groups,
+        })
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DenseText {
@@ -303,8 +316,8 @@ fn dropout_rate() -> f32 {
 struct NoFields {}
 
 impl Context<'_> {
-    fn conv(&self, text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
-        let weight = self.named(text.weight, "weight");
+    fn conv(&self, mut text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
+        let weight = self.named(text.weight.take(), "weight");
         let (out_channels, kernel) = match (text.out_channels, text.kernel) {
             (Some(out), Some(kernel)) => (out, kernel.get()),
             (out, kernel) => {
@@ -320,14 +333,7 @@ impl Context<'_> {
                 (out.unwrap_or(o), kernel.map_or(k, Pair::get))
             }
         };
-        let op = Op::Conv2d(Conv2d {
-            out_channels,
-            kernel,
-            stride: text.stride.get(),
-            dilation: text.dilation.get(),
-            pad: text.pad.get(),
-            groups: text.groups,
-        });
+        let op = text.op(out_channels, kernel);
         Ok((op, self.with_bias(weight, text.bias)))
     }
 
@@ -340,14 +346,7 @@ impl Context<'_> {
         let Some(out_channels) = text.out_channels else {
             return Err(self.field("conv2d", "with `select`, `out_channels` must be stated"));
         };
-        let op = Op::Conv2d(Conv2d {
-            out_channels,
-            kernel: [1; 2],
-            stride: text.stride.get(),
-            dilation: text.dilation.get(),
-            pad: text.pad.get(),
-            groups: 1,
-        });
+        let op = text.op(out_channels, [1; 2]);
         Ok((op, std::vec![self.named(text.weight, "weight")]))
     }
 
