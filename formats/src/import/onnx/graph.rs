@@ -50,7 +50,7 @@ pub(super) fn network(
         return Err(fail(OnnxError::Outputs(graph.output.iter().map(|o| one_line(&o.name)).collect())));
     };
     let feature = input::feature(info, &graph, options.input).map_err(fail)?;
-    let live = Live::of(&graph, &output.name);
+    let live = Live::of(&graph, &output.name).map_err(fail)?;
 
     let mut external = External::beside(path);
     let mut values = HashMap::from([(info.name.clone(), Value::Feature(feature.clone()))]);
@@ -123,10 +123,14 @@ struct Live {
 }
 
 impl Live {
-    fn of(graph: &GraphProto, output: &str) -> Self {
+    fn of(graph: &GraphProto, output: &str) -> Result<Self, OnnxError> {
         let mut producer = HashMap::new();
         for (index, node) in graph.node.iter().enumerate() {
-            producer.extend(node.output.iter().map(|name| (name.as_str(), index)));
+            for name in node.output.iter().filter(|name| !name.is_empty()) {
+                if producer.insert(name.as_str(), index).is_some() {
+                    return Err(OnnxError::Duplicate(one_line(name)));
+                }
+            }
         }
         let mut uses = HashMap::from([(String::from(output), 1)]);
         let mut found = std::vec![false; graph.node.len()];
@@ -141,7 +145,7 @@ impl Live {
                 open.push(input);
             }
         }
-        Self { nodes: (0..found.len()).filter(|&index| found[index]).collect(), uses }
+        Ok(Self { nodes: (0..found.len()).filter(|&index| found[index]).collect(), uses })
     }
 }
 

@@ -35,10 +35,10 @@ use super::{ImportError, ImportOptions, one_line};
 use crate::network::Network;
 use proto::ModelProto;
 
-/// Whether the file may be an ONNX model. The format has no magic number: a model begins, as
-/// protobuf, with its IR version, unless its name says what it is.
+/// Whether the file may be an ONNX model. The format has no magic number: unless its name says
+/// what it is, a model begins, as protobuf, with its IR version (3 came with opset 1).
 pub(super) fn detect(path: &Path, bytes: &[u8]) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) || bytes.first() == Some(&0x08)
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) || matches!(bytes, [0x08, 3..=32, ..])
 }
 
 /// Reads a model. Preprocessing is not part of ONNX: it is the default with what `options` state.
