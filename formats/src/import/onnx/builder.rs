@@ -19,13 +19,16 @@ pub(super) struct Builder {
     node_names: Names,
     tensor_names: Names,
     /// Tensors that are constants as they are; holding those keeps their addresses unique.
-    taken: HashMap<(*const Constant, Vec<usize>), (TensorId, Rc<Constant>)>,
+    taken: HashMap<Taken, (TensorId, Rc<Constant>)>,
     /// Selections that were computed, with the value that holds the result.
     pub(super) selected: HashMap<(ValueId, [Span; 3]), (ValueId, Shape)>,
     /// The last value that is `scale x + shift` of a file's own arithmetic.
     pub(super) affine: Option<ValueId>,
     budget: usize,
 }
+
+/// Address and shape.
+type Taken = (*const Constant, Vec<usize>);
 
 /// Names that are in use, with the next number for each that was asked for again.
 #[derive(Default)]

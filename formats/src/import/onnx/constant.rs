@@ -7,6 +7,9 @@ use std::vec::Vec;
 /// What keeps a node from being imported, for the list of all of them.
 pub(super) type Reason = String;
 
+/// Most dimensions of a tensor.
+pub(super) const MAX_RANK: usize = 8;
+
 /// A tensor in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Constant {
@@ -136,10 +139,6 @@ pub(super) fn squeezed(dims: &[usize], axes: Option<&[i64]>, first: usize) -> Re
 
 /// Extents with a 1 at each of `axes` of the result.
 pub(super) fn unsqueezed(dims: &[usize], axes: &[i64]) -> Result<Vec<usize>, Reason> {
-    // Exporters add one or two axes; more than a tensor ever has is an attack on memory.
-    if axes.len() > 8 {
-        return Err(format!("{} axes are added", axes.len()));
-    }
     let rank = dims.len() + axes.len();
     let mut added = std::vec![false; rank];
     for &a in axes {

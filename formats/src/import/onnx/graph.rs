@@ -9,7 +9,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::builder::Builder;
-use super::constant::{Constant, Data, Reason};
+use super::constant::{Constant, Data, MAX_RANK, Reason};
 use super::error::{OPSETS, OnnxError, Unsupported, UnsupportedNode};
 use super::feature::Feature;
 use super::node::{Call, Value};
@@ -21,12 +21,12 @@ use crate::network::Network;
 use crate::op::Shape;
 use crate::preprocess::Preprocess;
 
-/// Values that constants and parameters may have beyond one for each byte of the file: shape
-/// arithmetic, transposed and selected weights.
-const SPARE: usize = 1 << 24;
+/// Values that constants and parameters may have for each byte of the file: weights are widened,
+/// cast, transposed and taken, each time as a copy.
+const VALUES_PER_BYTE: usize = 4;
 
-/// Most dimensions of a tensor.
-const MAX_RANK: usize = 8;
+/// Values beyond those: shape arithmetic and selections.
+const SPARE: usize = 1 << 24;
 
 /// The network of a model.
 pub(super) fn network(
@@ -60,7 +60,8 @@ pub(super) fn network(
             define(&mut values, constant.name.clone(), Value::Constant(Rc::new(constant))).map_err(fail)?;
         }
     }
-    let budget = SPARE.saturating_add(file_len).saturating_add(external.len());
+    let budget =
+        file_len.saturating_add(external.len()).saturating_mul(VALUES_PER_BYTE).saturating_add(SPARE);
     let mut import = Import {
         opset,
         live,

@@ -4,7 +4,7 @@ use std::format;
 use std::rc::Rc;
 use std::string::String;
 
-use super::constant::{Constant, Reason};
+use super::constant::{Constant, MAX_RANK, Reason};
 use super::feature::Feature;
 use super::proto::{AttributeProto, NodeProto};
 
@@ -80,11 +80,16 @@ impl Call<'_> {
         self.attribute(name).map_or(default, |a| std::str::from_utf8(&a.s).unwrap_or("?"))
     }
 
-    /// Integers that older operator sets have as an attribute and newer ones as an input.
+    /// A few integers for each axis, which older operator sets have as an attribute and newer ones
+    /// as an input.
     pub(super) fn ints_of(&self, name: &str, input: usize) -> Result<Option<&[i64]>, Reason> {
-        match self.ints(name) {
-            Some(ints) => Ok(Some(ints)),
-            None => self.optional(input)?.map(|c| c.ints()).transpose(),
+        let ints = match self.ints(name) {
+            Some(ints) => Some(ints),
+            None => self.optional(input)?.map(|c| c.ints()).transpose()?,
+        };
+        match ints {
+            Some(ints) if ints.len() > 2 * MAX_RANK => Err(format!("its {name} are {} numbers", ints.len())),
+            ints => Ok(ints),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::vec::Vec;
 use half::{bf16, f16};
 use memmap2::Mmap;
 
-use super::constant::{Constant, Data, Reason, elements};
+use super::constant::{Constant, Data, MAX_RANK, Reason, elements};
 use super::error::OnnxError;
 use super::proto::{EXTERNAL, TensorProto, data_type};
 use crate::import::{ImportError, map};
@@ -43,6 +43,9 @@ fn constant(tensor: TensorProto, external: Option<&[u8]>) -> Result<Constant, Re
     let (name, kind) = (tensor.name.clone(), tensor.data_type);
     let dims: Option<Vec<usize>> = tensor.dims.iter().map(|&d| usize::try_from(d).ok()).collect();
     let count = dims.as_deref().and_then(elements);
+    if tensor.dims.len() > MAX_RANK {
+        return Err(format!("it has {} dimensions", tensor.dims.len()));
+    }
     let (Some(dims), Some(count)) = (dims, count) else {
         return Err(format!("its extents {:?} are not valid", tensor.dims));
     };

@@ -15,10 +15,16 @@ pub(super) fn activation(call: &Call<'_>, builder: &mut Builder) -> Result<Featu
         "Sigmoid" => Activation::Sigmoid,
         "Tanh" => Activation::Tanh,
         "LeakyRelu" => Activation::LeakyRelu { alpha: call.float("alpha", 0.01) },
-        "PRelu" => match call.constant(1)?.floats()? {
-            [alpha, rest @ ..] if rest.iter().all(|a| a == alpha) => Activation::LeakyRelu { alpha: *alpha },
-            _ => return Err("slopes that differ from channel to channel are not supported".into()),
-        },
+        "PRelu" => {
+            let slopes = call.constant(1)?;
+            builder.charge(slopes.len())?;
+            match slopes.floats()? {
+                [alpha, rest @ ..] if rest.iter().all(|a| a == alpha) => {
+                    Activation::LeakyRelu { alpha: *alpha }
+                }
+                _ => return Err("slopes that differ from channel to channel are not supported".into()),
+            }
+        }
         _ => {
             let (min, max) = clip_bounds(call)?;
             match (min, max) {

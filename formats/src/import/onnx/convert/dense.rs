@@ -33,10 +33,7 @@ pub(super) fn gemm(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Re
         out_first: call.flag("transB"),
         scale: call.float("alpha", 1.0),
     };
-    let bias = match call.optional(2)? {
-        Some(bias) => Some((bias, call.float("beta", 1.0))),
-        None => None,
-    };
+    let bias = call.optional(2)?.map(|bias| (bias, call.float("beta", 1.0)));
     dense(call, x, &matrix, bias, builder)
 }
 

@@ -39,9 +39,10 @@ pub(super) fn reshape(call: &Call<'_>, builder: &mut Builder) -> Result<Feature,
     Ok(out)
 }
 
-/// The network's input may be declared as a vector that the first node makes an image.
+/// The network's input may be declared as a vector, or as rows, columns and one channel, that the
+/// first node makes an image.
 fn seen_as_planes(out: &mut Feature, extents: [usize; 3], builder: &mut Builder) {
-    if out.id != 0 || out.axes().is_some() || out.order != CHW {
+    if out.id != 0 || out.axes() == Some(CHW) || out.order != CHW {
         return;
     }
     let [a, b, c] = extents.map(|n| u32::try_from(n).unwrap_or(0));

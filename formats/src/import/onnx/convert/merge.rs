@@ -65,10 +65,10 @@ fn with_constant(
         _ if first => Affine { scale: values.iter().map(|v| v.recip()).collect(), shift: all(0.0) },
         _ => return Err("a constant divided by a value is not supported".into()),
     };
-    if scale.iter().all(|&s| s == 1.0) {
-        if let Some(out) = shifted(x, &c.name, &shift, builder)? {
-            return Ok(out);
-        }
+    if scale.iter().all(|&s| s == 1.0)
+        && let Some(out) = shifted(x, &c.name, &shift, builder)?
+    {
+        return Ok(out);
     }
     affine(call, x, Affine { scale, shift }, builder)
 }

@@ -54,7 +54,7 @@ pub(super) fn pad(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Rea
     }
     let pads = call.ints_of("pads", 1)?.ok_or("its pads are missing")?;
     let all: Vec<i64> = (0..x.dims.len() as i64).collect();
-    let axes = call.optional(3)?.map_or(Ok(&all[..]), |axes| axes.ints())?;
+    let axes = call.ints_of("axes", 3)?.unwrap_or(&all);
     if pads.len() != axes.len().saturating_mul(2) {
         return Err(format!("it has {} pads for {} axes", pads.len(), axes.len()));
     }

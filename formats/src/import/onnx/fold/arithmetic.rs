@@ -70,8 +70,9 @@ pub(super) fn unary(call: &Call<'_>, builder: &mut Builder) -> Result<Constant, 
 }
 
 /// `ReduceProd` of a vector of integers: the number of elements of a shape.
-pub(super) fn product(call: &Call<'_>, _: &mut Builder) -> Result<Constant, Reason> {
+pub(super) fn product(call: &Call<'_>, builder: &mut Builder) -> Result<Constant, Reason> {
     let x = call.constant(0)?;
+    builder.charge(x.len())?;
     if x.dims.len() > 1 {
         return Err(format!("it reduces {:?}; only vectors are supported", x.dims));
     }

@@ -62,7 +62,10 @@ pub(super) fn new_dims(call: &Call<'_>, dims: &[usize], batch: bool) -> Result<V
             let (outer, inner) = elements(outer).zip(elements(inner)).ok_or("it has too many elements")?;
             Ok(std::vec![outer, inner])
         }
-        "Reshape" => reshaped(dims, call.constant(1)?.ints()?, call.flag("allowzero")),
+        "Reshape" => {
+            let wanted = call.ints_of("shape", 1)?.ok_or("its shape is missing")?;
+            reshaped(dims, wanted, call.flag("allowzero"))
+        }
         // A batch is not known to be 1, so that it stays.
         "Squeeze" => squeezed(dims, call.ints_of("axes", 1)?, usize::from(batch)),
         "Unsqueeze" => unsqueezed(dims, call.ints_of("axes", 1)?.ok_or("its axes are missing")?),

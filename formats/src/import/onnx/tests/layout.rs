@@ -169,6 +169,14 @@ fn a_vector_that_becomes_an_image_is_an_image() {
     let model = Builder::new(13, &[0, 9]).ints("s", &[-1, 1, 3, 3]).node("Reshape", &["x", "s"], "i");
     let network = model.weight("w", &[2, 1, 3, 3]).node("Conv", &["i", "w"], "y").network();
     assert_eq!(network.input, Shape::new(1, 3, 3));
+    // As from Keras, where a transposition of one channel is a reshape.
+    let model = Builder::new(13, &[0, 4, 3, 1]).ints("s", &[-1, 1, 4, 3]).node("Reshape", &["x", "s"], "i");
+    let network = model.weight("w", &[2, 1, 3, 3]).node("Conv", &["i", "w"], "y").network();
+    assert_eq!(network.input, Shape::new(1, 4, 3));
+    let model = Builder::new(13, &[0, 12]).ints("s", &[-1, 4, 3, 1]).node("Reshape", &["x", "s"], "i");
+    let model = model.node_with("Transpose", &["i"], "t", Vec::from([ints("perm", &[0, 3, 1, 2])]));
+    let network = model.weight("w", &[2, 1, 3, 3]).node("Conv", &["t", "w"], "y").network();
+    assert_eq!(network.input, Shape::new(1, 4, 3));
 }
 
 /// `x[h][w][c]` and a dense layer that reads rows, columns, channels.
