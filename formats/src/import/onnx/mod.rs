@@ -1,9 +1,8 @@
 //! ONNX models (<https://onnx.ai>): opsets 9 to 21, as PyTorch, Keras and others export them.
 //!
 //! The graph is converted node by node, in the order of the file. A value is either known (a
-//! weight, or the result of arithmetic on shapes, which is [folded](fold)) or a
-//! [`Feature`](feature::Feature): a value of the network, with the order in which ONNX sees its
-//! elements. Reshapes and transpositions change only that order, slices and pads are merged
+//! weight, or the result of arithmetic on shapes, which is folded) or a value of the network, with
+//! the order in which ONNX sees its elements. Reshapes and transpositions change only that order, slices and pads are merged
 //! into convolutions, and the operators that remain are those of [`Op`](crate::op::Op).
 //!
 //! The batch is 1 where it is a symbol. A model of images in N, H, W, C order, which begins with a

@@ -27,6 +27,121 @@ fn survives(bytes: &[u8]) {
     }
 }
 
+const OPS: [&str; 48] = [
+    "Abs",
+    "Add",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Ceil",
+    "Clip",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "Div",
+    "Dropout",
+    "Expand",
+    "Flatten",
+    "Floor",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Identity",
+    "LRN",
+    "LeakyRelu",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Neg",
+    "PRelu",
+    "Pad",
+    "Pad",
+    "Range",
+    "ReduceMean",
+    "ReduceProd",
+    "Relu",
+    "Reshape",
+    "Reshape",
+    "Shape",
+    "Size",
+    "Slice",
+    "Slice",
+    "Softmax",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
+];
+
+const ATTRIBUTES: [&str; 18] = [
+    "axis",
+    "axes",
+    "perm",
+    "pads",
+    "kernel_shape",
+    "strides",
+    "dilations",
+    "group",
+    "starts",
+    "ends",
+    "transB",
+    "keepdims",
+    "to",
+    "size",
+    "ceil_mode",
+    "start",
+    "end",
+    "shape",
+];
+
+fn attributes() -> impl Strategy<Value = Vec<AttributeProto>> {
+    let number = || prop_oneof![8 => -3..5i64, 1 => any::<i64>(), 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
+    let ints = prop_oneof![
+        4 => prop::collection::vec(number(), 0..9),
+        1 => Just(Vec::from([0, 3, 1, 2])),
+        1 => Just(Vec::from([0, 2, 3, 1])),
+    ];
+    let one = (0..ATTRIBUTES.len(), number(), ints).prop_map(|(name, i, ints)| AttributeProto {
+        name: ATTRIBUTES[name].into(),
+        i,
+        ints,
+        ..Default::default()
+    });
+    prop::collection::vec(one, 0..4)
+}
+
+/// Nodes that read the input, some constants, and each other.
+fn any_graph(nodes: &[(prop::sample::Index, Vec<usize>, Vec<AttributeProto>)], rank: usize) -> Builder {
+    let mut model =
+        Builder::new(13, [&[0, 4][..], &[0, 2, 4, 4], &[0, 4, 4, 2], &[0, 1, 1, 4], &[3, 2, 3, 1]][rank]);
+    let mut names: Vec<std::string::String> = Vec::from(["x".into(), "x".into()]);
+    for (at, dims) in [&[4, 4][..], &[2, 2, 3, 3], &[2], &[4], &[], &[2, 1, 1], &[0, 3]].iter().enumerate() {
+        names.push(std::format!("w{at}"));
+        model = model.weight(&std::format!("w{at}"), dims);
+    }
+    for (at, values) in
+        [&[0, -1][..], &[1], &[2], &[0, 0, 1, 1, 0, 0, 1, 1], &[1, 4, 1, 1], &[i64::MIN]].iter().enumerate()
+    {
+        names.push(std::format!("i{at}"));
+        model = model.ints(&std::format!("i{at}"), values);
+    }
+    for (at, (op, inputs, attributes)) in nodes.iter().enumerate() {
+        // Mostly the last value, so that graphs get deep.
+        let name = |input: &usize| names[names.len() - 1 - input % names.len()].clone();
+        let inputs: Vec<_> = inputs.iter().map(name).collect();
+        let inputs: Vec<&str> = inputs.iter().map(|n| n.as_str()).collect();
+        let output = if at + 1 == nodes.len() { "y".into() } else { std::format!("n{at}") };
+        model = model.node_with(OPS[op.index(OPS.len())], &inputs, &output, attributes.clone());
+        names.push(output);
+    }
+    model
+}
+
 #[test]
 fn the_sample_loads() {
     assert_eq!(sample().network().nodes.len(), 7, "{:?}", sample().network().nodes);
@@ -60,6 +175,14 @@ proptest! {
             *tensor = ints_tensor(&tensor.name.clone(), &values);
         }
         survives(&model.bytes());
+    }
+
+    #[test]
+    fn any_graph_survives(
+        nodes in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(0..16usize, 1..5), attributes()), 1..12),
+        rank in 0..5usize,
+    ) {
+        survives(&any_graph(&nodes, rank).bytes());
     }
 
     #[test]
