@@ -2,9 +2,12 @@
 
 use std::vec::Vec;
 
+use proptest::prelude::*;
+
 use super::eval::{output, output_of_counting};
-use super::*;
-use crate::op::{Padding, Shape};
+use super::{AttributeProto, ImportError, OnnxError};
+use super::{Builder, float, int, ints, text};
+use crate::op::{Op, Padding, Shape};
 
 fn slice(input: &[i64], starts: &[i64], ends: &[i64], axes: &[i64], steps: &[i64]) -> Builder {
     let model = Builder::new(13, input).ints("s", starts).ints("e", ends).ints("a", axes).ints("t", steps);
@@ -115,6 +118,49 @@ fn pads_merge_into_what_follows() {
     let ops = padded(false).node_with("AveragePool", &["b"], "y", kernel).ops();
     let [_, Op::AvgPool(pool)] = ops[..] else { panic!("{ops:?}") };
     assert_eq!((pool.pad, pool.count_include_pad), (after, true));
+}
+
+proptest! {
+    #[test]
+    fn a_slice_and_a_pad_of_any_axis(
+        axis in 1..4usize,
+        (start, len, rest) in (0..4i64, 1..5i64, 0..4i64),
+        step in 1..4i64,
+        pads in (0..4i64, 0..4i64),
+    ) {
+        let (end, extent) = (start + len, start + len + rest);
+        let mut dims = [0, 2, 2, 2];
+        dims[axis] = extent;
+        let mut all = [0; 8];
+        (all[axis], all[axis + 4]) = pads;
+        let model = slice(&dims, &[start], &[end], &[axis as i64], &[step]).ints("p", &all);
+        let mut model = model.node("Pad", &["y", "p"], "z");
+        model.graph().output[0].name = "z".into();
+
+        // Positions of one axis, `None` for a zero.
+        let mut axes = [1, 2, 3].map(|a| (0..dims[a]).map(Some).collect::<Vec<_>>());
+        let zeros = |n: i64| std::iter::repeat_n(None, n as usize);
+        let kept = (start..end).step_by(step as usize).map(Some);
+        axes[axis - 1] = zeros(pads.0).chain(kept).chain(zeros(pads.1)).collect();
+        let mut expected = Vec::new();
+        for c in &axes[0] {
+            for h in &axes[1] {
+                for w in &axes[2] {
+                    let at = c.zip(*h).zip(*w).map(|((c, h), w)| (c * dims[2] + h) * dims[3] + w + 1);
+                    expected.push(at.unwrap_or(0) as f32);
+                }
+            }
+        }
+        // A slice of everything and no zeros leave no node.
+        match model.load() {
+            Ok(network) => prop_assert_eq!(output_of_counting(&network), expected),
+            Err(error) => {
+                let empty = matches!(error, ImportError::Network { .. });
+                prop_assert!(empty);
+                prop_assert!(start == 0 && end == extent && (step == 1 || extent == 1) && pads == (0, 0));
+            }
+        }
+    }
 }
 
 #[test]
