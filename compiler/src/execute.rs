@@ -127,3 +127,13 @@ pub fn score_outputs(outputs: &[Vec<f32>], samples: &Samples) -> Score {
     }
     Score { samples: outputs.len(), errors, confusion }
 }
+
+/// Mean cross-entropy of the softmax of outputs that are there already, in nats.
+pub fn cross_entropy(outputs: &[Vec<f32>], samples: &Samples) -> f64 {
+    let loss = |(output, &label): (&Vec<f32>, &u32)| {
+        let largest = output.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = output.iter().map(|v| f64::from(v - largest).exp()).sum();
+        sum.ln() - f64::from(output[label as usize] - largest)
+    };
+    outputs.iter().zip(&samples.labels).map(loss).sum::<f64>() / outputs.len().max(1) as f64
+}

@@ -10,3 +10,8 @@ pub mod factorize;
 pub mod prune;
 pub mod report;
 pub mod train;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

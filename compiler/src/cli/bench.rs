@@ -8,8 +8,11 @@ use crate::report::{Align, bytes, table};
 use anyhow::Result;
 use serde::Serialize;
 
-use super::output::emit;
-use super::{CheckFailed, Global, artifact};
+use super::output::{emit, emit_and_check};
+use super::{CheckFailed, Global, artifact, check_number};
+
+/// Longest measurement, a day.
+const MOST_SECONDS: f64 = 86_400.0;
 
 /// Time a .tfc file on this machine: one sample, one thread, beside the same network dense.
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,8 @@ struct Row {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    check_number("--seconds", args.seconds, MOST_SECONDS)?;
+    check_number("--min-speedup", args.min_speedup.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
     let artifact = artifact::parse(&args.model, &bytes)?;
     let mut names = vec![args.model.display().to_string()];
@@ -48,7 +53,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     }
     if args.against.is_empty() {
         files.push(densify(&artifact)?);
-        names.push("the same, dense f32".into());
+        names.push("the same steps, dense f32".into());
     }
     let elements = artifact.header().input.shape.elements().unwrap_or(0) as usize;
     // A ramp: neither all zero nor denormal anywhere.
@@ -61,14 +66,14 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         .zip(measured)
         .map(|(name, latency)| Row { name, ratio: latency.p50_us / base, latency })
         .collect();
-    emit(global, || text(&rows), &rows)?;
-    match args.min_speedup {
+    let check = match args.min_speedup {
         Some(least) if rows[1..].iter().any(|row| row.ratio < least) => {
             let slowest = rows[1..].iter().map(|row| row.ratio).fold(f64::INFINITY, f64::min);
             Err(CheckFailed(format!("speed-up {slowest:.2}x is below {least}x")).into())
         }
         _ => Ok(()),
-    }
+    };
+    emit_and_check(emit(global, || text(&rows), &rows), check)
 }
 
 fn text(rows: &[Row]) -> String {

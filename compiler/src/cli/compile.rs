@@ -14,15 +14,15 @@ use tfc_formats::dataset::{self, Dataset};
 use tfc_formats::network::Network;
 
 use super::Global;
-use super::input::InputArgs;
-use super::output::{check_writable, emit, note, work_folder};
+use super::input::{InputArgs, count};
+use super::output::{check_distinct, check_writable, emit, note, work_folder};
 use super::progress::Bar;
-use super::training::{TrainingArgs, stop_on_interrupt};
+use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
 
 /// Compile a trained network into a .tfc file.
 ///
-/// Without --data every prediction is kept: zeros are stored as such, weights as f16 where outputs
-/// agree. With --data the network is pruned, fine-tuned and measured.
+/// Without --data weights stay as they are: zeros are stored as such, values as f16 where the
+/// outputs for random inputs agree. With --data the network is pruned, fine-tuned and measured.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Trained network: model.safetensors.
@@ -42,18 +42,18 @@ pub(super) struct Args {
     /// What scores a weight: mfbp, mfbp-inflate, tri, magnitude or random.
     #[arg(long, default_value_t = Method::Magnitude)]
     method: Method,
-    /// Among which weights scores are compared: layer, group, global or lamp.
+    /// Among which weights scores are compared: layer, group, global, lamp or time.
     #[arg(long, default_value_t)]
     scope: Scope,
     /// Steps to the final sparsity, one at the start of each epoch; 1 prunes in one shot
     /// [default: half the epochs].
-    #[arg(long)]
+    #[arg(long, value_parser = count)]
     rounds: Option<usize>,
     /// Latent dimensions of factorizations: a number, a share of each layer, or half-classes.
     #[arg(long, default_value_t)]
     rank: Rank,
     /// Most iterations of a tri-factorization.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = count)]
     iterations: usize,
     /// Update rule of tri-factorizations: gradient or multiplicative.
     #[arg(long, default_value_t)]
@@ -99,12 +99,17 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let network = args.network.load(&args.input)?;
     let data = args.data.as_deref().map(dataset::load).transpose()?;
     check_writable(&output, args.force)?;
+    check_distinct(&output, &args.input)?;
     if let Some(report) = &args.report {
         check_writable(report, args.force)?;
+        check_distinct(report, &args.input)?;
+        check_distinct(report, &output)?;
     }
     let options = options(args, data.is_some());
-    let fine_tunes = data.is_some() && options.training.epochs > 0 && options.goal != Goal::Keep;
-    let device = select(if fine_tunes { args.training.device } else { Choice::Cpu })?;
+    let tunes = data.is_some() && options.training.epochs > 0;
+    let factorizes = options.low_rank == LowRank::Tri || options.method.needs_factors();
+    let computes = options.changes_weights() && (tunes || factorizes);
+    let device = select(if computes { args.training.device } else { Choice::Cpu })?;
 
     let compiled = match &device {
         AnyDevice::Cpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
@@ -137,7 +142,9 @@ fn drive<D: crate::device::Device>(
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
     let trains = data.is_some() && options.training.epochs > 0;
     let stop = if trains { stop_on_interrupt()? } else { Arc::default() };
-    let work = trains.then(|| Work::open(&work_folder(output), args.training.resume)).transpose()?;
+    let leftover = args.training.leftover(args.force);
+    let description = describe_run(options, &[network], data)?;
+    let work = trains.then(|| Work::open(&work_folder(output), leftover, &description)).transpose()?;
     let mut bar = Bar::new(global);
     let context = Context {
         events: &mut |event| match event {
@@ -146,14 +153,11 @@ fn drive<D: crate::device::Device>(
         },
         stop: &stop,
         work: work.as_ref(),
-        resume: args.training.resume,
     };
     let compiled = compile(device, network, data, options, context);
     bar.finish();
-    if let Some(work) = work
-        && !matches!(&compiled, Err(error) if error.is_interrupt())
-    {
-        work.finish()?;
+    if let Some(work) = work {
+        work.close(compiled.is_ok(), matches!(&compiled, Err(error) if error.is_interrupt()))?;
     }
     Ok(compiled?)
 }
@@ -161,12 +165,11 @@ fn drive<D: crate::device::Device>(
 fn options(args: &Args, has_data: bool) -> Options {
     /// Points of validation accuracy that may go if a person says nothing.
     const MAX_DROP: f64 = 0.25;
+    let factorizes = matches!(args.low_rank, LowRank::Svd | LowRank::Tri);
     let goal = match (args.sparsity, args.max_drop) {
         (Some(sparsity), _) => Goal::Sparsity(sparsity),
         (None, Some(drop)) => Goal::MaxDrop(drop),
-        (None, None) if has_data && args.low_rank == LowRank::Auto && args.training.epochs > 0 => {
-            Goal::MaxDrop(MAX_DROP)
-        }
+        (None, None) if has_data && args.training.epochs > 0 && !factorizes => Goal::MaxDrop(MAX_DROP),
         (None, None) => Goal::Keep,
     };
     let distill = Distill { temperature: args.temperature, weight: args.distill };

@@ -1,6 +1,7 @@
 //! `tfc devices`: adapters that can train.
 
 use crate::device::gpu;
+use crate::device::select::ALLOW_SOFTWARE;
 use crate::report::{Align, bytes, table};
 use anyhow::Result;
 use serde::Serialize;
@@ -44,7 +45,7 @@ pub(super) fn run(global: Global) -> Result<()> {
 fn adapter(adapter: gpu::Adapter) -> Device {
     let usable = match (adapter.lacks, adapter.kind) {
         (Some(lacks), _) => format!("no: lacks {lacks}"),
-        (None, "software") => "only when asked for: slower than the cpu".into(),
+        (None, "software") => format!("only with --device gpu and {}=1: slower than the cpu", ALLOW_SOFTWARE),
         _ => "yes".into(),
     };
     Device {

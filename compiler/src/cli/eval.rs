@@ -9,8 +9,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tfc_formats::dataset;
 
-use super::output::emit;
-use super::{CheckFailed, Global, artifact};
+use super::output::{emit, emit_and_check};
+use super::{CheckFailed, Global, artifact, check_number};
 
 /// Error and confusion of a .tfc file on a data set, by running it in the runtime.
 #[derive(Debug, clap::Args)]
@@ -45,6 +45,7 @@ struct Report {
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
+    check_number("--max-error", args.max_error.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
     let data = dataset::load(&args.data)?;
     let samples = match args.split {
@@ -58,14 +59,14 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         error_percent: score.error_percent(),
         score,
     };
-    emit(global, || text(&report), &report)?;
-    match args.max_error {
+    let check = match args.max_error {
         Some(most) if report.error_percent > most => {
             let error = report.error_percent;
             Err(CheckFailed(format!("{}: error {error:.2}% is above {most}%", report.model)).into())
         }
         _ => Ok(()),
-    }
+    };
+    emit_and_check(emit(global, || text(&report), &report), check)
 }
 
 fn text(report: &Report) -> String {

@@ -60,6 +60,14 @@ impl InputArgs {
     }
 }
 
+/// A count of something that there must be at least one of.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    /// Far more than anybody waits for, and far from overflowing when counts are multiplied.
+    const MOST: usize = 1_000_000_000;
+    let fault = || format!("expected a whole number from 1 to {MOST}");
+    text.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(fault)
+}
+
 fn shape(text: &str) -> Result<Shape, String> {
     let extents: Vec<u32> = text.split('x').map(u32::from_str).collect::<Result<_, _>>().unwrap_or_default();
     let shape = match extents[..] {

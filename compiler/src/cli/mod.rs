@@ -52,7 +52,9 @@ enum Verb {
     Eval(eval::Args),
     Bench(bench::Args),
     Graph(graph::Args),
+    /// List the adapters that can train.
     Devices,
+    /// List the operations and what is done with each.
     Ops,
     Completions(completions::Args),
 }
@@ -98,10 +100,16 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tfc: {error}");
+            output::complain(&format!("tfc: {error}"));
             ExitCode::from(status(&error))
         }
     }
+}
+
+/// Refuses a number that is not from 0 to `most`, such as NaN, with which no check ever fails.
+fn check_number(flag: &str, value: f64, most: f64) -> anyhow::Result<()> {
+    anyhow::ensure!((0.0..=most).contains(&value), "{flag} is {value}; it must be from 0 to {most}");
+    Ok(())
 }
 
 fn status(error: &anyhow::Error) -> u8 {

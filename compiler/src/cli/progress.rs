@@ -8,6 +8,7 @@ use crate::train::{Evaluation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Global;
+use super::output::complain;
 
 /// Shows how far training is.
 pub(super) struct Bar {
@@ -42,7 +43,7 @@ impl Bar {
             bar.set_message(text);
         } else if self.log && progress.validation != self.logged {
             self.logged = progress.validation;
-            eprintln!("{text} ({:.1} s)", self.start.elapsed().as_secs_f64());
+            complain(&format!("{text} ({:.1} s)", self.start.elapsed().as_secs_f64()));
         }
     }
 
@@ -54,7 +55,9 @@ impl Bar {
                 "factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}"
             ));
         } else if self.log {
-            eprintln!("factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}");
+            complain(&format!(
+                "factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}"
+            ));
         }
     }
 

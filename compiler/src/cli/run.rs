@@ -8,7 +8,8 @@ use serde::Serialize;
 use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{npy, sample};
 
-use super::output::{check_writable, emit, note};
+use super::input::count;
+use super::output::{check_distinct, check_writable, emit, note};
 use super::{Global, artifact};
 
 /// Run a .tfc file on an image or an array and print its outputs.
@@ -20,7 +21,7 @@ pub(super) struct Args {
     /// artifact says, floats are taken as they are.
     input: PathBuf,
     /// Print only the largest outputs with their indices.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = count)]
     top: Option<usize>,
     /// Also write all outputs as an NPY array.
     #[arg(short, long, value_name = "FILE")]
@@ -50,6 +51,8 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let header = artifact.header();
     if let Some(output) = &args.output {
         check_writable(output, args.force)?;
+        check_distinct(output, &args.model)?;
+        check_distinct(output, &args.input)?;
     }
     let inputs = sample::read_input(&args.input, header.input.shape, &header.preprocess)?;
     let outputs = execute::outputs(&bytes, inputs.len(), |at, out| out.copy_from_slice(&inputs[at]))?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::compile::Work;
+use crate::compile::{Work, hold_out};
 use crate::device::Device;
 use crate::device::select::{AnyDevice, select};
 use crate::encode::{Precision, encode};
@@ -19,12 +19,13 @@ use super::Global;
 use super::input::InputArgs;
 use super::output::{check_writable, emit, note, work_folder};
 use super::progress::Bar;
-use super::training::{TrainingArgs, stop_on_interrupt};
+use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
 
 /// Train a network from scratch and write it as safetensors, its graph in the metadata.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A known architecture (`tfc train help-me` lists them) or a graph.toml.
+    /// A graph.toml, or a known architecture.
+    #[arg(long_help = architectures())]
     architecture: String,
     /// Data set: a folder, or builtin:digits.
     #[arg(long)]
@@ -50,6 +51,11 @@ struct Report {
     validation_error_percent: f64,
     test_error_percent: f64,
     seconds: f64,
+}
+
+fn architectures() -> String {
+    let known = known::FAMILIES.iter().map(|family| format!("  {}: {}\n", family.standard, family.name));
+    format!("A graph.toml, or a known architecture:\n{}", known.collect::<String>())
 }
 
 /// Runs the verb.
@@ -98,23 +104,24 @@ fn drive<D: Device>(
     let start = std::time::Instant::now();
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
     let stop = stop_on_interrupt()?;
-    let held_out = (args.training.held_out * data.train.len() as f64).round() as usize;
-    let (training, validation) = data.train.split(held_out, args.training.seed);
-    let work = Work::open(&work_folder(&args.output), args.training.resume)?;
+    let (training, validation) = hold_out(data, args.training.held_out, args.training.seed)?;
+    let description = describe_run(options, &[network], Some(data))?;
+    let leftover = args.training.leftover(args.force);
+    let work = Work::open(&work_folder(&args.output), leftover, &description)?;
+    let checkpoint = work.path().join("training.checkpoint");
     let mut bar = Bar::new(global);
     let mut control = Control {
         progress: &mut |progress| bar.update(progress),
         stop: &stop,
-        checkpoint: Some(work.path().join("training.checkpoint")),
-        resume: args.training.resume,
+        checkpoint: Some(checkpoint.clone()),
+        // Work may have stopped before there was anything to save.
+        resume: work.resumed() && checkpoint.exists(),
     };
     let masks = Masks::keep_all(network);
     let samples = Data { train: &training, validation: &validation, teacher: None };
     let history = train(device, network, masks, samples, options, &mut |_, _| Ok(None), &mut control);
     bar.finish();
-    if !matches!(history, Err(TrainError::Interrupted { .. })) {
-        work.finish()?;
-    }
+    work.close(history.is_ok(), matches!(history, Err(TrainError::Interrupted { .. })))?;
     let history = history?;
     let encoded = encode(network, &vec![Precision::F32; network.tensors.len()])?;
     Ok(Report {

@@ -3,20 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::device::select::Choice;
-use crate::train::{Distill, Optimizer, Schedule, TrainOptions};
 use anyhow::Result;
 use clap::ValueEnum;
+use crc::Crc;
+use serde::Serialize;
+use tfc_formats::dataset::Dataset;
+use tfc_formats::network::Network;
+
+use super::input::count;
+use crate::compile::Leftover;
+use crate::device::select::Choice;
+use crate::train::{Distill, Optimizer, Schedule, TrainOptions};
 
 /// How to train.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
     /// Passes over the training set.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = epochs)]
     pub(super) epochs: usize,
     /// Samples a step.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = count)]
     batch: usize,
     /// Update rule.
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
@@ -67,6 +74,15 @@ enum ScheduleName {
 }
 
 impl TrainingArgs {
+    /// What to do with work that an interrupted run left.
+    pub(super) fn leftover(&self, force: bool) -> Leftover {
+        match (self.resume, force) {
+            (true, _) => Leftover::Resume,
+            (false, true) => Leftover::Replace,
+            (false, false) => Leftover::Refuse,
+        }
+    }
+
     /// The flags as the trainer takes them.
     pub(super) fn options(&self, distill: Option<Distill>) -> TrainOptions {
         let (optimizer, rate) = match self.optimizer {
@@ -90,6 +106,32 @@ impl TrainingArgs {
             distill,
         }
     }
+}
+
+fn epochs(text: &str) -> Result<usize, String> {
+    if text == "0" { Ok(0) } else { count(text).map_err(|_| "expected a whole number".to_owned()) }
+}
+
+/// Everything that a run depends on, so that it is only resumed as what it was.
+pub(super) fn describe_run(
+    options: &impl Serialize,
+    networks: &[&Network],
+    data: Option<&Dataset>,
+) -> Result<String> {
+    let crc = Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    for tensor in networks.iter().flat_map(|network| &network.tensors) {
+        digest.update(tensor.name.as_bytes());
+        tensor.data.iter().for_each(|value| digest.update(&value.to_le_bytes()));
+    }
+    let weights = digest.finalize();
+    let data = data.map(|data| (data.name.clone(), data.train.len(), crc.checksum(&data.train.data)));
+    Ok(serde_json::to_string_pretty(&serde_json::json!({
+        "producer": crate::encode::PRODUCER,
+        "options": options,
+        "weights": weights,
+        "data": data,
+    }))?)
 }
 
 /// A flag that the first Ctrl-C sets; the second ends the program at once.

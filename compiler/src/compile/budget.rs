@@ -1,7 +1,6 @@
 //! As many zeros as validation error permits.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tfc_formats::dataset::Samples;
 use tfc_formats::import;
@@ -21,7 +20,8 @@ const LEVELS: [f64; 14] = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97
 const EPOCHS_PER_LEVEL: usize = 4;
 
 /// Prunes level by level for as long as validation error stays below `dense + drop` points. A
-/// level that does so before fine-tuning is not fine-tuned. Finished levels are kept in `work`,
+/// level that does so before fine-tuning is not fine-tuned; the last one that is kept is, and stays
+/// so if that makes it better. Finished levels are kept in `work`,
 /// so that a stopped search goes on where it was.
 pub(super) fn search<D: Device>(
     stage: &Stage<'_, '_, D>,
@@ -60,6 +60,16 @@ pub(super) fn search<D: Device>(
         }
         std::mem::swap(network, &mut pruned);
     }
+    if zero_share(network) > start {
+        let mut tuned = network.clone();
+        let untuned = error(network, validation)?;
+        history.extend(stage.run(&mut tuned, None, stage.options.training.epochs)?);
+        let found = error(&tuned, validation)?;
+        if found <= untuned {
+            *network = tuned;
+            notes.push(format!("fine-tuned once more: validation error {untuned:.2}% to {found:.2}%"));
+        }
+    }
     Ok((history, notes))
 }
 
@@ -80,37 +90,4 @@ fn resumed(resume: bool, network: &Network, saved: Option<&Path>) -> Result<Opti
 fn error(network: &Network, validation: &Samples) -> Result<f64, CompileError> {
     let encoded = encode(network, &vec![Precision::F32; network.tensors.len()])?;
     Ok(execute::score(&encoded.bytes, validation)?.error_percent())
-}
-
-/// A directory for unfinished work: checkpoints and finished levels. Removed when all is done.
-#[derive(Debug)]
-pub struct Work(PathBuf);
-
-impl Work {
-    /// Makes the directory; what is in it from a run before goes, unless that run is resumed.
-    pub fn open(path: &Path, resume: bool) -> Result<Self, CompileError> {
-        let failed =
-            |error: std::io::Error| CompileError::Work { path: path.into(), reason: error.to_string() };
-        if resume && !path.is_dir() {
-            let reason = "no unfinished work to resume; run without --resume".to_owned();
-            return Err(CompileError::Work { path: path.into(), reason });
-        }
-        if !resume && path.is_dir() {
-            fs::remove_dir_all(path).map_err(failed)?;
-        }
-        fs::create_dir_all(path).map_err(failed)?;
-        Ok(Self(path.into()))
-    }
-
-    /// The directory.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Removes the directory and all in it.
-    pub fn finish(self) -> Result<(), CompileError> {
-        let failed =
-            |error: std::io::Error| CompileError::Work { path: self.0.clone(), reason: error.to_string() };
-        fs::remove_dir_all(&self.0).map_err(failed)
-    }
 }

@@ -1,5 +1,7 @@
 //! Dense layers as chains of thinner ones.
 
+use std::fmt;
+
 use tfc_formats::dataset::Samples;
 use tfc_formats::network::Network;
 use tfc_formats::op::Op;
@@ -71,6 +73,11 @@ pub(super) fn all_by_tri<D: Device>(
     options: &factorize::Options,
     progress: &mut dyn FnMut(Iteration),
 ) -> Result<Vec<String>, CompileError> {
+    let plain = dense_nodes(network);
+    let all = |node: &usize| matches!(network.nodes[*node].op, Op::Dense(_));
+    if (0..network.nodes.len()).filter(all).any(|node| !plain.contains(&node)) {
+        return Ok(vec!["dense layers share weights already; left as they are".to_owned()]);
+    }
     let mut notes = Vec::new();
     let dense = groups(network)?.into_iter().filter(|group| group.kind == GroupKind::Dense);
     for group in dense {
@@ -106,18 +113,43 @@ pub(super) fn all_by_tri<D: Device>(
     Ok(notes)
 }
 
+/// How a network does on the validation set.
+#[derive(Clone, Copy)]
+struct Quality {
+    errors: usize,
+    loss: f64,
+}
+
+impl Quality {
+    /// Few errors on few samples are luck, so the loss must not grow either, by more than 1%.
+    fn is_as_good_as(&self, other: &Self) -> bool {
+        self.errors <= other.errors && self.loss <= 1.01 * other.loss
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} validation errors at a loss of {:.4}", self.errors, self.loss)
+    }
+}
+
 /// Tries to replace each dense layer by two thin factors where that takes fewer bytes than its
-/// encoding, no more multiply-accumulates, and validation errors do not grow; keeps the thinnest
-/// that passes. Returns for each layer why it is as it is.
+/// encoding, no more multiply-accumulates, and neither validation errors nor loss grow; keeps the
+/// thinnest that passes. Returns for each layer why it is as it is.
 pub(super) fn shrink(
     network: &mut Network,
     validation: &Samples,
+    half: bool,
 ) -> Result<Vec<(String, String)>, CompileError> {
-    let half = |network: &Network| encode(network, &vec![Precision::F16; network.tensors.len()]);
-    let errors =
-        |encoded: &Encoded| Ok::<_, CompileError>(execute::score(&encoded.bytes, validation)?.errors);
-    let mut best = half(network)?;
-    let allowed = errors(&best)?;
+    let precision = if half { Precision::F16 } else { Precision::F32 };
+    let encoded = |network: &Network| encode(network, &vec![precision; network.tensors.len()]);
+    let quality = |encoded: &Encoded| {
+        let outputs = execute::outputs_of(&encoded.bytes, validation)?;
+        let errors = execute::score_outputs(&outputs, validation).errors;
+        Ok::<_, CompileError>(Quality { errors, loss: execute::cross_entropy(&outputs, validation) })
+    };
+    let mut best = encoded(network)?;
+    let allowed = quality(&best)?;
     let mut reasons = Vec::new();
     let names: Vec<String> = dense_nodes(network).iter().map(|&n| network.nodes[n].name.clone()).collect();
     for name in names {
@@ -127,28 +159,23 @@ pub(super) fn shrink(
         // Fewer bytes than the encoding, and no more multiply-accumulates than it has nonzeros.
         let values = matrix.rows + matrix.cols;
         let nonzeros = matrix.data.iter().filter(|w| **w != 0.0).count();
-        let smaller = chosen.bytes.saturating_sub(1) / (Precision::F16.bytes() * values);
+        let smaller = chosen.bytes.saturating_sub(1) / (precision.bytes() * values);
         let most = smaller.min(nonzeros / values).min(matrix.rows.min(matrix.cols));
         if most == 0 {
             reasons.push((name, "no rank is smaller and as fast".to_owned()));
             continue;
         }
         let svd = Svd::new(matrix.rows, matrix.cols, &matrix.data)?;
-        let attempt = |rank: usize| -> Result<(usize, Network, Encoded), CompileError> {
+        let attempt = |rank: usize| -> Result<(Quality, Network, Encoded), CompileError> {
             let mut smaller = network.clone();
             replace_by_svd(&mut smaller, node, &svd, rank);
-            let encoded = half(&smaller)?;
-            Ok((errors(&encoded)?, smaller, encoded))
+            let encoded = encoded(&smaller)?;
+            Ok((quality(&encoded)?, smaller, encoded))
         };
         let first = attempt(most)?;
-        if first.0 > allowed {
-            reasons.push((
-                name,
-                format!(
-                    "rank {most} would be smaller, but {} validation errors instead of {allowed}",
-                    first.0
-                ),
-            ));
+        if !first.0.is_as_good_as(&allowed) {
+            reasons
+                .push((name, format!("rank {most} would be smaller, but {} instead of {allowed}", first.0)));
             continue;
         }
         // The thinnest rank without more errors, by bisection.
@@ -156,14 +183,14 @@ pub(super) fn shrink(
         while high - low > 1 {
             let middle = low.midpoint(high);
             let tried = attempt(middle)?;
-            if tried.0 <= allowed {
+            if tried.0.is_as_good_as(&allowed) {
                 (high, kept) = (middle, tried);
             } else {
                 low = middle;
             }
         }
+        reasons.push((name, format!("rank {high} is smaller: {}, before {allowed}", kept.0)));
         (*network, best) = (kept.1, kept.2);
-        reasons.push((name, format!("rank {high} is smaller than the matrix, no more validation errors")));
     }
     Ok(reasons)
 }

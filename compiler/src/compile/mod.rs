@@ -10,11 +10,12 @@ mod low_rank;
 mod options;
 mod precision;
 mod stage;
+mod work;
 
-pub use budget::Work;
 pub use error::CompileError;
 pub use options::{Goal, LowRank, Options};
 pub use stage::Event;
+pub use work::{Leftover, Work};
 
 use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
@@ -27,9 +28,10 @@ use tfc_formats::network::Network;
 use crate::device::Device;
 use crate::encode::{Encoded, PRODUCER, Precision, encode};
 use crate::execute::{self, Score};
-use crate::report::{CompileReport, ErrorPercent, LayerChange, layers};
+use crate::report::{CompileReport, ErrorPercent, Factorization, LayerChange, layers, zero_percent};
+use crate::train;
 use precision::Probe;
-use stage::{Split, Stage, zero_share};
+use stage::{Listener, Split, Stage};
 
 /// Random inputs on which precisions are compared where there is no data.
 const PROBES: usize = 256;
@@ -42,8 +44,6 @@ pub struct Context<'a> {
     pub stop: &'a AtomicBool,
     /// Directory for unfinished work.
     pub work: Option<&'a Work>,
-    /// Whether to go on from what is in `work`.
-    pub resume: bool,
 }
 
 /// A finished compilation.
@@ -66,16 +66,24 @@ pub fn compile<D: Device>(
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
     check(original, data, options)?;
-    let split = data.map(|data| split(data, options)).transpose()?;
+    let split = data.map(|data| hold_out(data, options.held_out, options.seed)).transpose()?;
+    let split = split.map(|(train, validation)| Split { train, validation });
     let dense = encode(original, &vec![Precision::F32; original.tensors.len()])?;
     let dense_scores = data.map(|data| Scores::of(&dense, &split, data)).transpose()?;
 
-    let events = RefCell::new(context.events);
+    let mut factorizations: Vec<Factorization> = Vec::new();
+    let mut listen = |event: &Event| {
+        if let Event::Factorizing(iteration) = event {
+            Factorization::record(&mut factorizations, iteration);
+        }
+        (context.events)(event);
+    };
+    let events: Listener<'_> = RefCell::new(&mut listen);
     let mut network = original.clone();
     let mut notes = Vec::new();
     let mut history = Vec::new();
-    if data.is_none() && options.goal != Goal::Keep {
-        notes.push("no data: pruned without fine-tuning, accuracy unknown".to_owned());
+    if data.is_none() && options.changes_weights() {
+        notes.push("no data: weights changed without fine-tuning, accuracy unknown".to_owned());
     }
     match options.low_rank {
         LowRank::Svd => notes.extend(low_rank::all_by_svd(&mut network, options.rank)?),
@@ -86,6 +94,7 @@ pub fn compile<D: Device>(
         }
         LowRank::Auto | LowRank::Off => {}
     }
+    network.check()?;
 
     let stage = Stage {
         events: &events,
@@ -95,7 +104,7 @@ pub fn compile<D: Device>(
         teacher: original,
         stop: context.stop,
         checkpoint: context.work.map(|work| work.path().join("training.checkpoint")),
-        resume: context.resume,
+        resume: context.work.is_some_and(Work::resumed),
     };
     let mut untuned = None;
     let epochs = options.training.epochs;
@@ -123,15 +132,25 @@ pub fn compile<D: Device>(
         }
     }
 
+    // A share of zeros that was asked for is kept: factors have none.
     let mut reasons = Vec::new();
-    if let (LowRank::Auto, Some(split)) = (options.low_rank, &split) {
-        reasons = low_rank::shrink(&mut network, &split.validation)?;
+    if let (LowRank::Auto, false, Some(split)) =
+        (options.low_rank, matches!(options.goal, Goal::Sparsity(_)), &split)
+    {
+        reasons = low_rank::shrink(&mut network, &split.validation, options.half)?;
     }
     let probe = match &split {
         Some(split) => Probe::Samples(&split.validation),
         None => Probe::Random { count: PROBES, seed: options.seed },
     };
-    let chosen = precision::choose(&network, &probe, options.half)?;
+    let mut chosen = precision::choose(&network, &probe, options.half)?;
+    if let (Goal::MaxDrop(drop), Some(split), Some(dense)) = (options.goal, &split, &dense_scores) {
+        let limit = dense.validation.error_percent() + drop;
+        if execute::score(&chosen.encoded.bytes, &split.validation)?.error_percent() > limit {
+            chosen = precision::choose(&network, &probe, false)?;
+            notes.push("kept f32, since f16 would break the limit on validation error".to_owned());
+        }
+    }
     if !chosen.kept_f32.is_empty() {
         notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
     }
@@ -143,7 +162,7 @@ pub fn compile<D: Device>(
 
     let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
     let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
-    let report = CompileReport {
+    let mut report = CompileReport {
         producer: PRODUCER.to_owned(),
         network: network.name.clone(),
         device: device.name(),
@@ -152,7 +171,8 @@ pub fn compile<D: Device>(
         validation: errors(|scores| &scores.validation),
         test: errors(|scores| &scores.test),
         test_confusion: scores.as_ref().map(|scores| scores.test.confusion.clone()),
-        zero_percent: 100.0 * zero_share(&network),
+        zero_percent: zero_percent(&artifact),
+        factorizations: Vec::new(),
         dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
         file_bytes: chosen.encoded.bytes.len() as u64,
         arena_bytes: u64::from(artifact.header().arena_len),
@@ -160,6 +180,7 @@ pub fn compile<D: Device>(
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
+    report.factorizations = factorizations;
     Ok(Compiled { bytes: chosen.encoded.bytes, report })
 }
 
@@ -188,15 +209,20 @@ fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result
             format!("the largest drop is {d}; it is in points of validation error, 0 or more")
         }
         Goal::MaxDrop(_) if data.is_none() => return Err(CompileError::NeedsData),
-        _ => return check_data(network, data),
+        _ => return check_data(network, data, options),
     };
     Err(CompileError::Option(fault))
 }
 
-fn check_data(network: &Network, data: Option<&Dataset>) -> Result<(), CompileError> {
+fn check_data(network: &Network, data: Option<&Dataset>, options: &Options) -> Result<(), CompileError> {
     let Some(data) = data else { return Ok(()) };
+    if options.training.epochs > 0 && options.changes_weights() {
+        train::check(network)?;
+    }
     let shapes = network.shapes()?;
-    if data.train.shape.elements() != network.input.elements() {
+    let (sample, input) = (data.train.shape, network.input);
+    let flat = (sample.is_vector() || input.is_vector()) && sample.elements() == input.elements();
+    if sample != input && !flat {
         return Err(CompileError::Samples {
             data: data.name.clone(),
             samples: data.train.shape,
@@ -211,19 +237,20 @@ fn check_data(network: &Network, data: Option<&Dataset>) -> Result<(), CompileEr
     Ok(())
 }
 
-fn split(data: &Dataset, options: &Options) -> Result<Split, CompileError> {
-    if !(options.held_out > 0.0 && options.held_out < 1.0) {
-        let fault = format!("the held-out share is {}; it must be above 0 and below 1", options.held_out);
+/// Splits the training set into what is trained on and a share of it that is held out to choose
+/// by, neither of them empty.
+pub fn hold_out(data: &Dataset, share: f64, seed: u64) -> Result<(Samples, Samples), CompileError> {
+    if !(share > 0.0 && share < 1.0) {
+        let fault = format!("the held-out share is {share}; it must be above 0 and below 1");
         return Err(CompileError::Option(fault));
     }
-    let held_out = (options.held_out * data.train.len() as f64).round() as usize;
-    let (train, validation) = data.train.split(held_out, options.seed);
-    let empty = |samples: &Samples| samples.is_empty();
-    if empty(&train) || empty(&validation) {
-        let fault = format!("data set `{}` is too small to hold out {}", data.name, options.held_out);
+    let held_out = (share * data.train.len() as f64).round() as usize;
+    let (train, validation) = data.train.split(held_out, seed);
+    if train.is_empty() || validation.is_empty() {
+        let fault = format!("data set `{}` is too small to hold out {share} of it", data.name);
         return Err(CompileError::Option(fault));
     }
-    Ok(Split { train, validation })
+    Ok((train, validation))
 }
 
 /// Joins the layers of the artifact with those they came from. Links of a factorized layer
@@ -243,7 +270,7 @@ fn changes(
             candidates.iter().map(|c| format!("{} {} B", c.encoding, c.bytes)).collect();
         let reason = reasons.iter().find(|(layer, _)| layer == name);
         let reason = reason.map_or(String::new(), |(_, reason)| format!("; low rank: {reason}"));
-        Some(format!("{}{reason}", weighed.join(" < ")))
+        Some(format!("chosen of {}{reason}", weighed.join(", ")))
     };
     let before = |name: &str| {
         let index = original.nodes.iter().position(|node| node.name == name)?;

@@ -69,6 +69,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the artifact may compute something else than the network that came in.
+    pub fn changes_weights(&self) -> bool {
+        self.goal != Goal::Keep || matches!(self.low_rank, LowRank::Svd | LowRank::Tri)
+    }
+
     /// Settings of the tri-factorization that scores and factors come from.
     pub fn factors(&self) -> factorize::Options {
         let Self { rank, iterations, solver, seed, .. } = *self;

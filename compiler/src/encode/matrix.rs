@@ -1,4 +1,5 @@
-//! Encodings of a matrix and the choice among them: the fewest bytes in the file win.
+//! Encodings of a matrix and the choice among them: the fewest bytes in the file win, but a sparse
+//! one has to save a quarter of the dense bytes.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,9 @@ impl Precision {
     }
 }
 
+/// A sparse encoding must save at least one part in this many of the dense bytes.
+const WORTH: usize = 4;
+
 /// An encoding that was considered for a matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Candidate {
@@ -75,7 +79,7 @@ impl<'n> MatrixWriter<'n> {
         self.candidates
     }
 
-    /// Writes a weight tensor in the encoding with the fewest bytes, unless it is written already.
+    /// Writes a weight tensor in the encoding that is chosen for it, unless it is written already.
     pub(super) fn write(&mut self, writer: &mut Writer, id: TensorId) -> Written {
         if let Some(written) = self.written.get(&id) {
             return *written;
@@ -97,8 +101,12 @@ impl<'n> MatrixWriter<'n> {
                 choices.push((Candidate { encoding, bytes: entries.bytes(precision) }, Some(entries)));
             }
         }
-        // Stable: of equal ones the first, dense, which is the fastest to run.
-        choices.sort_by_key(|(candidate, _)| candidate.bytes);
+        choices.sort_by_key(|(candidate, entries)| (candidate.bytes, entries.is_some()));
+        // Dense runs faster where zeros are few, so a sparse encoding has to be worth it.
+        let dense = choices.iter().position(|(_, entries)| entries.is_none()).unwrap_or(0);
+        if choices[dense].0.bytes * (WORTH - 1) < choices[0].0.bytes * WORTH {
+            choices[..=dense].rotate_right(1);
+        }
         let written = match &choices[0].1 {
             Some(entries) => {
                 Written { record: entries.write(writer, precision), longest_row: entries.longest_row() }

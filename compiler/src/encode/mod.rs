@@ -27,7 +27,7 @@ pub type Precisions = [Precision];
 pub struct Encoded {
     /// The `.tfc` file.
     pub bytes: Vec<u8>,
-    /// For each weight tensor, every encoding that was considered, smallest (the chosen one) first.
+    /// For each weight tensor, every encoding that was considered, the chosen one first, then by bytes.
     pub candidates: BTreeMap<TensorId, Vec<Candidate>>,
 }
 

@@ -54,7 +54,7 @@ impl FromStr for Rank {
     /// `half-classes`, a whole number, or a share with a decimal point such as `0.25`.
     fn from_str(text: &str) -> Result<Self, String> {
         let fixed = || text.parse().ok().filter(|rank| *rank > 0).map(Rank::Fixed);
-        let share = || text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Rank::Fraction);
+        let share = || text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).map(Rank::Fraction);
         let known = (text == "half-classes").then_some(Rank::HalfClasses);
         known.or_else(fixed).or_else(share).ok_or_else(|| {
             format!("`{text}` is no rank: half-classes, a number such as 32, or a share such as 0.25")

@@ -14,8 +14,17 @@ pub struct Link {
     pub transposed: bool,
 }
 
-/// Adds a tensor and returns its index.
+/// `name`, or with primes as many as it takes to be new.
+fn unused(mut name: String, is_used: impl Fn(&str) -> bool) -> String {
+    while is_used(&name) {
+        name.push('\'');
+    }
+    name
+}
+
+/// Adds a tensor and returns its index. A name that is taken is primed.
 pub fn add_tensor(network: &mut Network, name: String, shape: [usize; 2], data: Vec<f32>) -> TensorId {
+    let name = unused(name, |name| network.tensors.iter().any(|tensor| tensor.name == name));
     network.tensors.push(Tensor { name, shape: shape.to_vec(), data });
     network.tensors.len() - 1
 }
@@ -34,8 +43,10 @@ pub fn replace_dense(network: &mut Network, index: usize, links: &[Link]) {
         if position == added {
             params.extend(old.params.get(1));
         }
+        let name = format!("{}{}", old.name, link.suffix);
+        let taken = |name: &str| name != old.name && network.nodes.iter().any(|node| node.name == name);
         chain.push(Node {
-            name: format!("{}{}", old.name, link.suffix),
+            name: unused(name, taken),
             op: Op::Dense(Dense { out_features, transposed: link.transposed }),
             inputs: vec![input],
             params,

@@ -22,9 +22,8 @@ pub enum Scope {
     /// (Lee, Park, Mo, Ahn & Shin 2021) prunes of it. That spares small layers whatever the scale
     /// of a method's scores, and every method is compared at the same sparsities.
     Lamp,
-    /// As [`Lamp`](Scope::Lamp), but how much of each layer is pruned also depends on time: a
-    /// weight's LAMP score counts in proportion to the root of 1 / how often one inference
-    /// multiplies by it. That moves zeros from dense layers, where they save bytes alone, to
+    /// As [`Lamp`](Scope::Lamp), but how much of each layer is pruned also depends on time: LAMP
+    /// scores are divided by how often one inference multiplies by a weight, to the power of 3/4. That moves zeros from dense layers, where they save bytes alone, to
     /// convolutions, where each saves a whole plane of multiply-accumulates.
     #[default]
     Time,
@@ -120,7 +119,7 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
             };
             let by_lamp = |tensor: TensorId| {
                 let lamp = lamp(&network.tensors[tensor].data);
-                candidates(tensor, &mut |index| lamp[index] / uses[tensor].sqrt())
+                candidates(tensor, &mut |index| lamp[index] / uses[tensor].powf(0.75))
             };
             let (mut all, count) = with_count(tensors(None).flat_map(by_lamp).collect(), sparsity);
             let mut counts = vec![0; network.tensors.len()];

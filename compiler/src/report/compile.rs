@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use crate::execute::Score;
+use crate::factorize::Iteration;
 use crate::train::EpochStats;
 
 /// Everything that `tfc compile` measured. `--report FILE` writes it as JSON.
@@ -36,12 +37,35 @@ pub struct CompileReport {
     pub file_bytes: u64,
     /// Bytes of arena that the artifact needs.
     pub arena_bytes: u64,
+    /// Tri-factorizations in the order they were made.
+    pub factorizations: Vec<Factorization>,
     /// Epochs of fine-tuning.
     pub history: Vec<EpochStats>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// The objective of one tri-factorization, iteration by iteration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Factorization {
+    /// Which layers: convolution or dense.
+    pub group: String,
+    /// Squared Frobenius error of all relations, before the first iteration and after each.
+    pub objective: Vec<f64>,
+}
+
+impl Factorization {
+    /// Adds an iteration; the first of a factorization begins a new one.
+    pub fn record(all: &mut Vec<Factorization>, iteration: &Iteration) {
+        if iteration.done == 0 || all.is_empty() {
+            all.push(Self { group: iteration.group.to_string(), objective: Vec::new() });
+        }
+        if let Some(last) = all.last_mut() {
+            last.objective.push(iteration.objective);
+        }
+    }
 }
 
 /// A layer before and after.
@@ -90,7 +114,7 @@ impl CompileReport {
             ("layer", Align::Left),
             ("encoding", Align::Left),
             ("nonzeros", Align::Right),
-            ("of", Align::Right),
+            ("kept", Align::Right),
             ("bytes before", Align::Right),
             ("after", Align::Right),
             ("MACs before", Align::Right),
@@ -113,7 +137,10 @@ impl CompileReport {
             })
             .collect();
         let sum = |of: fn(&LayerChange) -> u64| self.layers.iter().map(of).sum::<u64>();
-        let (nonzeros, weights) = (sum(|c| c.layer.nonzeros), sum(|c| c.layer.weights));
+        let own = |of: fn(&LayerChange) -> u64| {
+            self.layers.iter().filter(|change| !change.layer.shared).map(of).sum::<u64>()
+        };
+        let (nonzeros, weights) = (own(|c| c.layer.nonzeros), own(|c| c.layer.weights));
         rows.push(vec![
             "total".into(),
             String::new(),
@@ -139,12 +166,17 @@ impl CompileReport {
             );
         }
         for note in &self.notes {
-            let _ = writeln!(text, "{note}");
+            let _ = writeln!(text, "note: {note}");
         }
-        let ratio = self.dense_bytes as f64 / self.file_bytes as f64;
+        let (dense, file) = (self.dense_bytes as f64, self.file_bytes as f64);
+        let ratio = if file <= dense {
+            format!("{:.1}x smaller", dense / file)
+        } else {
+            format!("{:.1}x larger", file / dense)
+        };
         let _ = writeln!(
             text,
-            "file {} ({} bytes), {ratio:.1}x smaller than {} of dense f32; arena {}; {:.2}% of weights are zero; {:.1} s",
+            "file {} ({} bytes), {ratio} than {} of dense f32; arena {}; {:.2}% of weights are zero; {:.1} s",
             bytes(self.file_bytes),
             self.file_bytes,
             bytes(self.dense_bytes),

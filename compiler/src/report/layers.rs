@@ -20,6 +20,8 @@ pub struct Layer {
     pub weights: u64,
     /// Elements that are not zero.
     pub nonzeros: u64,
+    /// Whether a step before it has the same matrix.
+    pub shared: bool,
     /// Bytes of its sections that no step before it has.
     pub bytes: u64,
     /// Multiply-accumulates of one sample that involve a weight which is not zero.
@@ -34,12 +36,24 @@ pub fn layers(artifact: &Artifact<'_>) -> Vec<Layer> {
     artifact.steps().map(|step| layer(artifact, &step, &mut seen)).collect()
 }
 
+/// Share of the weights of convolutions and dense steps that are zero, in percent; a matrix that
+/// several steps share counts once.
+pub fn zero_percent(artifact: &Artifact<'_>) -> f64 {
+    let layers = layers(artifact);
+    let own = layers.iter().filter(|layer| !layer.shared);
+    let (nonzeros, weights) = own.fold((0, 0), |(n, w), layer| (n + layer.nonzeros, w + layer.weights));
+    if weights == 0 { 0.0 } else { 100.0 * (1.0 - nonzeros as f64 / weights as f64) }
+}
+
 fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> Layer {
     let mut bytes = 0;
+    let matrix_arrays = step.matrix.iter().flat_map(arrays).count();
     let arrays = step.matrix.iter().flat_map(arrays).chain(step.params.iter().copied());
-    for array in arrays.filter(|array| array.len > 0) {
+    let mut shared = step.matrix.is_some();
+    for (position, array) in arrays.enumerate().filter(|(_, array)| array.len > 0) {
         if seen.insert(array.offset) {
             bytes += u64::from(array.len) * width(array.dtype);
+            shared &= position >= matrix_arrays;
         }
     }
     let input = step.inputs[0].shape;
@@ -57,8 +71,9 @@ fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> 
         encoding: step.matrix.map_or_else(String::new, |m| encoding(&m.storage)),
         weights,
         nonzeros,
+        shared,
         bytes,
-        macs: if weights == 0 { 0 } else { dense_macs / weights * nonzeros },
+        macs: dense_macs.checked_div(weights).unwrap_or(0) * nonzeros,
         dense_macs,
     }
 }

@@ -28,6 +28,7 @@ impl<'a> Values<'a> {
     }
 
     /// The value at a position.
+    #[inline]
     pub fn get(&self, at: usize) -> Option<f32> {
         match self {
             Values::F32(v) => v.get(at).copied(),
@@ -35,6 +36,7 @@ impl<'a> Values<'a> {
         }
     }
 
+    #[inline]
     fn split_at(self, at: usize) -> Option<(Self, Self)> {
         match self {
             Values::F32(v) => v.split_at_checked(at).map(|(a, b)| (Values::F32(a), Values::F32(b))),
@@ -57,6 +59,7 @@ pub enum Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    #[inline]
     fn split_at(self, at: usize) -> Option<(Self, Self)> {
         match self {
             Columns::All => Some((self, self)),
@@ -89,6 +92,7 @@ pub(super) enum RowLens<'a> {
 }
 
 impl RowLens<'_> {
+    #[inline]
     pub(super) fn get(&self, row: u32) -> Option<u32> {
         let row = row as usize;
         match self {
@@ -147,9 +151,28 @@ pub struct Rows<'a> {
     values: Values<'a>,
 }
 
+impl<'a> Rows<'a> {
+    /// The next `N` rows at once: how many entries each has, and the columns and values of all of
+    /// them, one row behind the other. `None`, and nothing is taken, if fewer rows are left.
+    #[inline]
+    pub fn next_block<const N: usize>(&mut self) -> Option<([usize; N], Columns<'a>, Values<'a>)> {
+        let end = self.row.checked_add(u32::try_from(N).ok()?).filter(|end| *end <= self.rows)?;
+        let (mut lens, mut sum) = ([0; N], 0usize);
+        for (len, row) in lens.iter_mut().zip(self.row..) {
+            *len = self.lens.get(row)? as usize;
+            sum = sum.checked_add(*len)?;
+        }
+        let (columns, columns_rest) = self.columns.split_at(sum)?;
+        let (values, values_rest) = self.values.split_at(sum)?;
+        (self.row, self.columns, self.values) = (end, columns_rest, values_rest);
+        Some((lens, columns, values))
+    }
+}
+
 impl<'a> Iterator for Rows<'a> {
     type Item = Row<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Row<'a>> {
         if self.row == self.rows {
             return None;

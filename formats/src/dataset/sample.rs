@@ -28,6 +28,12 @@ pub enum InputError {
         /// The reason.
         error: std::io::Error,
     },
+    /// A directory, a pipe or a device.
+    #[error("{file}: is not a regular file")]
+    NotAFile {
+        /// The path.
+        file: PathBuf,
+    },
     /// The first bytes are those of no supported format.
     #[error("{file}: is neither an NPY array nor a PNG or JPEG image")]
     Format {
@@ -101,7 +107,12 @@ pub enum InputError {
 /// always in C, H, W order.
 pub fn read_input(path: &Path, shape: Shape, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>, InputError> {
     let file = || path.to_owned();
-    let bytes = fs::read(path).map_err(|error| InputError::Io { file: file(), error })?;
+    let io = |error| InputError::Io { file: file(), error };
+    // Opening a pipe would hang and a device never ends.
+    if !fs::metadata(path).map_err(io)?.is_file() {
+        return Err(InputError::NotAFile { file: file() });
+    }
+    let bytes = fs::read(path).map_err(io)?;
     if bytes.starts_with(npy::MAGIC) {
         let array = npy::read(&bytes).map_err(|error| InputError::Npy { file: file(), error })?;
         return from_array(path, array, shape, preprocess);

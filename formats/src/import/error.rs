@@ -14,6 +14,7 @@ use super::onnx::{OnnxError, Unsupported};
 use super::tensors::{DtypeError, Tensors};
 use crate::artifact::FileError;
 use crate::network::NetworkError;
+use crate::preprocess::MAX_CHANNELS;
 
 /// Why a network could not be imported or saved. One line that names the file; only two kinds
 /// list more below that line: an unknown architecture the families that are known and the
@@ -95,6 +96,22 @@ pub enum ImportError {
         /// What does not fit.
         error: Box<NetworkError>,
     },
+    /// The family's samples have a mean image subtracted, and the caller states no mean instead.
+    #[error(
+        "{}: a {family} reads samples minus the mean image of its training data, which preprocessing \
+         cannot express; give the means of the channels instead, nearly the same, with --mean {}, or \
+         --mean 0 for samples that have the image subtracted already",
+        path.display(),
+        Means(means)
+    )]
+    MeanImage {
+        /// The file.
+        path: PathBuf,
+        /// The family's name.
+        family: &'static str,
+        /// Means of the image's channels; empty if the file does not hold it.
+        means: Vec<f32>,
+    },
     /// Nothing tells how the tensors are connected.
     #[error(
         "{}: the architecture is not known; draft a description with `tfc graph`, complete it and \
@@ -127,6 +144,21 @@ pub enum ImportError {
     /// The file could not be written; nothing is left behind.
     #[error("cannot write {0}")]
     Write(#[from] FileError),
+}
+
+struct Means<'a>(&'a [f32]);
+
+impl fmt::Display for Means<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("M1,M2,...");
+        }
+        for (index, mean) in self.0.iter().take(MAX_CHANNELS).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{mean:.1}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Names and shapes of a file's tensors, for messages.

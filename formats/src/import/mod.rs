@@ -7,7 +7,11 @@
 //! A description may use some of a file's tensors and leave others; a known family must account
 //! for every tensor, so that a larger network is never taken for a smaller one. A description that
 //! the caller names replaces the graph of an ONNX model too.
+//!
+//! Integer tensors are read only as parts of a sparse one: `NAME.values`, `NAME.indices`,
+//! `NAME.indptr` and `NAME.shape` are `NAME.weight` in CSR, expanded when it is read.
 
+mod csr;
 mod draft;
 mod error;
 pub mod graph;
@@ -66,6 +70,9 @@ pub fn load_bytes(path: &Path, bytes: &[u8], options: &ImportOptions<'_>) -> Res
     } else if let Some(text) = &contents.graph {
         (described(path, text, Some(tensors), options)?, None)
     } else if let Some((family, graph)) = known::recognise(tensors, options.input) {
+        if let (Some(image), None) = (family.mean_image, &options.preprocess.mean) {
+            return Err(mean_image(path, family.name, tensors.get(image)));
+        }
         (graph, Some(family.name))
     } else {
         return Err(ImportError::UnknownArchitecture { path: path.into(), tensors: tensors.into() });
@@ -159,6 +166,25 @@ fn locate(error: GraphError, model: &Path, graph: &Path, family: Option<&'static
         (GraphError::Network(error), _) => ImportError::Network { path, error: error.into() },
         (error, _) => ImportError::Graph { path: graph.into(), error: error.into() },
     }
+}
+
+/// The error about a mean image, with the means of its channels if the file has it.
+fn mean_image(path: &Path, family: &'static str, image: Option<&Entry<'_>>) -> ImportError {
+    let path = path.into();
+    let tensor = match image.map(Entry::to_tensor) {
+        Some(Err(error)) => return ImportError::Dtype { path, error },
+        Some(Ok(tensor)) => Some(tensor),
+        None => None,
+    };
+    let channels = tensor.as_ref().and_then(|t| t.shape.first().copied()).filter(|&c| c != 0);
+    let means = match (tensor, channels) {
+        (Some(t), Some(channels)) => {
+            let plane = (t.data.len() / channels).max(1);
+            t.data.chunks_exact(plane).map(|p| p.iter().sum::<f32>() / plane as f32).collect()
+        }
+        _ => Vec::new(),
+    };
+    ImportError::MeanImage { path, family, means }
 }
 
 fn read_text(path: &Path) -> Result<String, ImportError> {

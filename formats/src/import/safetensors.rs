@@ -44,7 +44,9 @@ pub(super) fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Contents<'a>, Im
         tensors.push((name, info.shape.clone(), info.dtype, values));
     }
     let graph = metadata.metadata().as_ref().and_then(|m| m.get(GRAPH_KEY)).cloned();
-    Ok(Contents { tensors: Tensors::from_bytes(tensors.into_iter()), graph })
+    let tensors = Tensors::from_bytes(tensors.into_iter())
+        .map_err(|reason| ImportError::Damaged { path: path.into(), reason })?;
+    Ok(Contents { tensors, graph })
 }
 
 /// A file of F32 tensors that carries its graph. Equal input gives equal bytes.

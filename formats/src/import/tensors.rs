@@ -1,5 +1,6 @@
 //! Named tensors of a file as they lie there, converted to f32 when they are taken.
 
+use std::boxed::Box;
 use std::cmp::Ordering;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -8,6 +9,7 @@ use ::safetensors::Dtype;
 use half::{bf16, f16};
 use thiserror::Error;
 
+use super::csr::{self, Csr};
 use crate::network::Tensor;
 
 /// Tensors of one file in natural order of their names (`fc2` before `fc10`).
@@ -23,13 +25,14 @@ pub struct Entry<'a> {
     pub name: String,
     /// Extents.
     pub shape: Vec<usize>,
-    data: Data<'a>,
+    pub(super) data: Data<'a>,
 }
 
 #[derive(Debug)]
-enum Data<'a> {
+pub(super) enum Data<'a> {
     F32(&'a [f32]),
     Bytes(Dtype, &'a [u8]),
+    Csr(Box<Csr<'a>>),
 }
 
 /// Tensors whose names are alike up to the last dot: the parameters of one layer.
@@ -52,10 +55,13 @@ pub struct DtypeError {
 }
 
 impl<'a> Tensors<'a> {
-    /// Little-endian tensors of a file; each holds as many bytes as shape and type say.
-    pub(super) fn from_bytes(tensors: impl Iterator<Item = (String, Vec<usize>, Dtype, &'a [u8])>) -> Self {
+    /// Little-endian tensors of a file; each holds as many bytes as shape and type say. An error
+    /// is one line about a sparse tensor that is none.
+    pub(super) fn from_bytes(
+        tensors: impl Iterator<Item = (String, Vec<usize>, Dtype, &'a [u8])>,
+    ) -> Result<Self, String> {
         let entry = |(name, shape, dtype, bytes)| Entry { name, shape, data: Data::Bytes(dtype, bytes) };
-        Self::sorted(tensors.map(entry).collect())
+        Ok(Self::sorted(csr::gather(tensors.map(entry).collect())?))
     }
 
     fn sorted(mut entries: Vec<Entry<'a>>) -> Self {
@@ -105,8 +111,9 @@ impl<'a> Entry<'a> {
 
     /// The values as f32. F64 is rounded; what is too large becomes infinite.
     pub fn to_tensor(&self) -> Result<Tensor, DtypeError> {
-        let data = match self.data {
+        let data = match &self.data {
             Data::F32(values) => values.to_vec(),
+            Data::Csr(csr) => csr.expand(&csr.values().to_tensor()?.data),
             Data::Bytes(Dtype::F32, bytes) => convert(bytes, f32::from_le_bytes),
             Data::Bytes(Dtype::F16, bytes) => convert(bytes, |b| f16::from_le_bytes(b).to_f32()),
             Data::Bytes(Dtype::BF16, bytes) => convert(bytes, |b| bf16::from_le_bytes(b).to_f32()),
@@ -163,7 +170,7 @@ mod tests {
     use super::*;
 
     fn tensors<'a>(names: &[&str]) -> Tensors<'a> {
-        Tensors::from_bytes(names.iter().map(|n| (n.to_string(), std::vec![0], Dtype::F32, &[][..])))
+        Tensors::from_bytes(names.iter().map(|n| (n.to_string(), std::vec![0], Dtype::F32, &[][..]))).unwrap()
     }
 
     #[test]
@@ -197,11 +204,12 @@ mod tests {
         let files = [(Dtype::F16, &f16s), (Dtype::BF16, &bf16s), (Dtype::F32, &f32s), (Dtype::F64, &f64s)];
         for (dtype, bytes) in files {
             let one = [(String::from("t"), std::vec![4], dtype, &bytes[..])];
-            let t = Tensors::from_bytes(one.into_iter());
+            let t = Tensors::from_bytes(one.into_iter()).unwrap();
             assert_eq!(t.get("t").unwrap().to_tensor().unwrap().data, values, "{dtype}");
         }
         let ints =
-            Tensors::from_bytes([(String::from("n"), std::vec![1], Dtype::I64, &[0u8; 8][..])].into_iter());
+            Tensors::from_bytes([(String::from("n"), std::vec![1], Dtype::I64, &[0u8; 8][..])].into_iter())
+                .unwrap();
         let error = ints.get("n").unwrap().to_tensor().unwrap_err();
         assert_eq!(error, DtypeError { tensor: "n".into(), dtype: "I64".into() });
     }

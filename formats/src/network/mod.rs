@@ -80,6 +80,19 @@ impl Network {
         }
     }
 
+    /// The channel offset of a node that only moves channels, as the shortcuts without weights of
+    /// He et al. 2015 (option A) do: a 1x1 convolution without bias and groups whose output
+    /// channel `offset + c` is input channel `c`, the other output channels being zero.
+    pub fn selection(&self, node: usize) -> Option<u32> {
+        let node = &self.nodes[node];
+        let (Op::Conv2d(conv), &[weight]) = (node.op, &node.params[..]) else { return None };
+        let weight = self.tensors.get(weight)?;
+        let &[out, channels, 1, 1] = &weight.shape[..] else { return None };
+        let offset = weight.data.iter().position(|v| *v != 0.0)?.checked_div(channels)?;
+        let found = conv.groups == 1 && weight.data == Tensor::selection(out, channels, offset)?.data;
+        if found { u32::try_from(offset).ok() } else { None }
+    }
+
     /// Nodes that read a value.
     pub fn consumers(&self, value: ValueId) -> impl Iterator<Item = usize> + '_ {
         (0..self.nodes.len()).filter(move |&n| self.nodes[n].inputs.contains(&value))
@@ -87,6 +100,19 @@ impl Network {
 }
 
 impl Tensor {
+    /// The weight `[out, channels, 1, 1]` of a [selection](Network::selection), without a name;
+    /// `None` if the output has no room for the channels.
+    pub(crate) fn selection(out: usize, channels: usize, offset: usize) -> Option<Self> {
+        if out.checked_sub(offset)? < channels {
+            return None;
+        }
+        let mut data = std::vec![0.0; out.checked_mul(channels)?];
+        for c in 0..channels {
+            data[(offset + c) * channels + c] = 1.0;
+        }
+        Some(Self { name: String::new(), shape: std::vec![out, channels, 1, 1], data })
+    }
+
     /// Number of values that are not zero.
     pub fn nonzeros(&self) -> usize {
         self.data.iter().filter(|v| **v != 0.0).count()

@@ -3,7 +3,8 @@
 use half::f16;
 use proptest::prelude::*;
 use tfc_formats::artifact::{
-    AlignedBytes, Artifact, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer, scratch_len,
+    AlignedBytes, Artifact, ColumnIndex, Columns, Dtype, Header, Matrix, Step, Storage, Value, Writer,
+    scratch_len,
 };
 use tfc_formats::op::{Conv2d, Dense, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
@@ -106,6 +107,19 @@ proptest! {
             })
             .collect();
         prop_assert_eq!(decoded, dense);
+
+        let (mut blocks, mut rows) = (artifact.rows(&matrix).unwrap(), artifact.rows(&matrix).unwrap());
+        while let Some((lens, columns, values)) = blocks.next_block::<2>() {
+            prop_assert_eq!(columns == Columns::All, matches!(kind, Kind::Dense));
+            let mut at = 0;
+            for (len, row) in lens.into_iter().zip(rows.by_ref().take(2)) {
+                prop_assert_eq!(len, row.values.len());
+                prop_assert!((0..len).all(|i| values.get(at + i) == row.values.get(i)));
+                at += len;
+            }
+            prop_assert_eq!(at, values.len());
+        }
+        prop_assert_eq!(rows.count(), matrix.rows as usize % 2);
     }
 }
 

@@ -3,8 +3,14 @@
 use half::f16;
 use tfc_formats::artifact::Columns;
 
+/// Values that are widened at a time where there is no scratch for them.
+pub(crate) const ROOM: usize = 64;
+
 /// Element type of stored values, so that a loop over them is written once.
 pub(crate) trait Value: Copy {
+    /// Most values that [`wide`](Self::wide) makes f32 in room for [`ROOM`].
+    const AT_ONCE: usize;
+
     fn f32(self) -> f32;
 
     /// Values as f32: where they lie, or widened into `room`, as many as it holds.
@@ -12,6 +18,8 @@ pub(crate) trait Value: Copy {
 }
 
 impl Value for f32 {
+    const AT_ONCE: usize = usize::MAX;
+
     #[inline(always)]
     fn f32(self) -> f32 {
         self
@@ -24,6 +32,8 @@ impl Value for f32 {
 }
 
 impl Value for f16 {
+    const AT_ONCE: usize = ROOM;
+
     /// Exact, and short enough without branches and calls to be vectorised: the bits of the half,
     /// moved to where f32 has them, are a number that is too small by the difference of the biases
     /// of the exponents. Subnormal halves come out right too.

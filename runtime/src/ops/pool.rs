@@ -81,14 +81,18 @@ fn for_windows(
     // By far the most frequent, and compilers vectorise it if it is written out.
     let halves =
         (spec.kernel, spec.stride) == ([2, 2], [2, 2]) && spec.pad.is_zero() && whole.len() == out.at.w;
+    if halves && x.at.is_packed() && out.at.is_packed() && rows.n == 2 * out.at.h && cols.n == 2 * out.at.w {
+        for (to, from) in out.data.chunks_exact_mut(out.at.w).zip(x.data.chunks_exact(2 * x.at.w)) {
+            let (above, below) = from.split_at_checked(x.at.w).unwrap_or_default();
+            fold_halves(above, below, to, fold);
+        }
+        return;
+    }
     for c in 0..out.at.c {
         for y in 0..out.at.h {
             let to = out.row(c, y);
             if halves && 2 * y + 1 < rows.n {
-                let (above, below) = (x.row(c, 2 * y).as_chunks().0, x.row(c, 2 * y + 1).as_chunks().0);
-                for (to, ([a, b], [c, d])) in to.iter_mut().zip(above.iter().zip(below)) {
-                    *to = fold(fold(*a, *b), fold(*c, *d));
-                }
+                fold_halves(x.row(c, 2 * y), x.row(c, 2 * y + 1), to, fold);
                 continue;
             }
             to.fill(start);
@@ -111,5 +115,22 @@ fn for_windows(
                 }
             }
         }
+    }
+}
+
+/// Windows of two by two from two rows: first the rows, then pairs of neighbours.
+#[inline(always)]
+fn fold_halves(above: &[f32], below: &[f32], to: &mut [f32], fold: impl Fn(f32, f32) -> f32 + Copy) {
+    const N: usize = 4;
+    let (to, to_tail) = to.as_chunks_mut::<N>();
+    let (above, above_tail) = above.as_chunks::<{ 2 * N }>();
+    let (below, below_tail) = below.as_chunks::<{ 2 * N }>();
+    for ((to, above), below) in to.iter_mut().zip(above).zip(below) {
+        let rows: [f32; 2 * N] = core::array::from_fn(|i| fold(above[i], below[i]));
+        *to = core::array::from_fn(|i| fold(rows[2 * i], rows[2 * i + 1]));
+    }
+    let pairs = above_tail.as_chunks().0.iter().zip(below_tail.as_chunks().0);
+    for (to, ([a, b], [c, d])) in to_tail.iter_mut().zip(pairs) {
+        *to = fold(fold(*a, *c), fold(*b, *d));
     }
 }

@@ -129,7 +129,7 @@ proptest! {
         let share = |count: usize| count as f64 / f64::from(total as u32);
         prop_assert!(share(zero[0]) >= first && share(zero[1]) >= second);
         // Rounding up happens once a set.
-        let sets = match scope { Scope::Layer => 4, Scope::Group => 2, Scope::Global | Scope::Lamp => 1 };
+        let sets = match scope { Scope::Layer => 4, Scope::Group => 2, Scope::Global | Scope::Lamp | Scope::Time => 1 };
         prop_assert!(share(zero[0].saturating_sub(sets)) < first || zero[0] == 0);
     }
 }

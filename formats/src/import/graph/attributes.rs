@@ -29,11 +29,23 @@ pub(super) struct Context<'a> {
     pub(super) tensors: Option<&'a Tensors<'a>>,
 }
 
-/// The op and the names of its tensors.
-pub(super) fn read(op: &str, fields: Table, context: &Context<'_>) -> Result<(Op, Vec<String>), GraphError> {
+/// What the fields of a node say: as in [`GraphNode`](super::GraphNode).
+pub(super) struct Attributes {
+    pub(super) op: Op,
+    pub(super) params: Vec<String>,
+    pub(super) select: Option<u32>,
+}
+
+/// Reads the fields of a node with this op.
+pub(super) fn read(op: &str, fields: Table, context: &Context<'_>) -> Result<Attributes, GraphError> {
     let field = |message: String| context.field(op, &message);
+    let mut select = None;
     let (op, params) = match op {
-        "conv2d" => context.conv(parse(fields).map_err(field)?)?,
+        "conv2d" => {
+            let text: ConvText = parse(fields).map_err(field)?;
+            select = text.select;
+            if select.is_some() { context.selection(text)? } else { context.conv(text)? }
+        }
         "dense" => context.dense(parse(fields).map_err(field)?)?,
         "batch_norm" => context.batch_norm(parse(fields).map_err(field)?),
         _ => {
@@ -43,7 +55,7 @@ pub(super) fn read(op: &str, fields: Table, context: &Context<'_>) -> Result<(Op
         }
     };
     if numbers(&op).iter().all(|n| n.is_finite()) {
-        Ok((op, params))
+        Ok(Attributes { op, params, select })
     } else {
         Err(context.field(op.name(), "all numbers must be finite"))
     }
@@ -177,10 +189,24 @@ struct ConvText {
     pad: Pad,
     #[serde(default = "one_group")]
     groups: u32,
+    select: Option<u32>,
 }
 
 fn one_group() -> u32 {
     1
+}
+
+impl ConvText {
+    fn op(&self, out_channels: u32, kernel: [u16; 2]) -> Op {
+        Op::Conv2d(Conv2d {
+            out_channels,
+            kernel,
+            stride: self.stride.get(),
+            dilation: self.dilation.get(),
+            pad: self.pad.get(),
+            groups: self.groups,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -290,8 +316,8 @@ fn dropout_rate() -> f32 {
 struct NoFields {}
 
 impl Context<'_> {
-    fn conv(&self, text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
-        let weight = self.named(text.weight, "weight");
+    fn conv(&self, mut text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
+        let weight = self.named(text.weight.take(), "weight");
         let (out_channels, kernel) = match (text.out_channels, text.kernel) {
             (Some(out), Some(kernel)) => (out, kernel.get()),
             (out, kernel) => {
@@ -307,15 +333,21 @@ impl Context<'_> {
                 (out.unwrap_or(o), kernel.map_or(k, Pair::get))
             }
         };
-        let op = Op::Conv2d(Conv2d {
-            out_channels,
-            kernel,
-            stride: text.stride.get(),
-            dilation: text.dilation.get(),
-            pad: text.pad.get(),
-            groups: text.groups,
-        });
+        let op = text.op(out_channels, kernel);
         Ok((op, self.with_bias(weight, text.bias)))
+    }
+
+    /// A convolution whose weight is made.
+    fn selection(&self, text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
+        let plain = text.kernel.is_none_or(|k| k.get() == [1; 2]) && text.groups == 1;
+        if !plain || matches!(text.bias, Some(Bias::Named(_) | Bias::Is(true))) {
+            return Err(self.field("conv2d", "`select` goes with a 1x1 kernel, one group and no bias"));
+        }
+        let Some(out_channels) = text.out_channels else {
+            return Err(self.field("conv2d", "with `select`, `out_channels` must be stated"));
+        };
+        let op = text.op(out_channels, [1; 2]);
+        Ok((op, std::vec![self.named(text.weight, "weight")]))
     }
 
     fn dense(&self, text: DenseText) -> Result<(Op, Vec<String>), GraphError> {

@@ -20,7 +20,13 @@ pub(super) fn fields(node: &GraphNode) -> Vec<(&'static str, Value)> {
             fields.put("dilation", dilation != [1, 1], pair(dilation));
             fields.put("pad", !pad.is_zero(), padding(pad));
             fields.put("groups", groups != 1, groups);
-            fields.weights(&node.params);
+            match node.select {
+                Some(offset) => {
+                    fields.put("weight", true, node.params.first().map_or("", String::as_str));
+                    fields.put("select", true, offset);
+                }
+                None => fields.weights(&node.params),
+            }
         }
         Op::Dense(Dense { out_features, transposed }) => {
             fields.put("out_features", true, out_features);

@@ -34,7 +34,7 @@
 //!
 //! | op | fields, with defaults |
 //! |---|---|
-//! | `conv2d` | `out_channels` and `kernel` (from the weight), `stride` 1, `dilation` 1, `pad` 0, `groups` 1, `weight` "NAME.weight", `bias` |
+//! | `conv2d` | `out_channels` and `kernel` (from the weight), `stride` 1, `dilation` 1, `pad` 0, `groups` 1, `weight` "NAME.weight", `bias`, `select` |
 //! | `dense` | `out_features` (from the weight), `transposed` false, `weight` "NAME.weight", `bias` |
 //! | `max_pool`, `avg_pool` | `kernel` (required), `stride` (the kernel), `pad` 0, `ceil` false, `count_include_pad` (true for `avg_pool`) |
 //! | `batch_norm` | `eps` 1e-5, `gamma` "NAME.weight", `beta` "NAME.bias", `mean` "NAME.running_mean", `var` "NAME.running_var" |
@@ -48,6 +48,10 @@
 //! tensor's name, `false` for none, or `true` for "NAME.bias"; without it "NAME.bias" is used if
 //! the file has such a tensor. A field that the op does not take is an error. Tensors that no
 //! node names are not read.
+//!
+//! `select = N` makes a 1x1 convolution whose weight is not in the file: output channel `N + c`
+//! is input channel `c`, the other output channels are zero. With `stride = 2` that is the
+//! shortcut without weights of He et al. 2015 (option A).
 
 mod attributes;
 mod fields;
@@ -95,6 +99,8 @@ pub struct GraphNode {
     pub inputs: Vec<ValueId>,
     /// Names of its tensors, by role as in [`Node::params`].
     pub params: Vec<String>,
+    /// The offset of a [selection](Network::selection), whose weight is made, not read.
+    pub select: Option<u32>,
 }
 
 /// What is wrong with a graph description, or with the tensors that it names.
@@ -169,6 +175,20 @@ pub enum GraphError {
         /// The form that is expected.
         expected: &'static str,
     },
+    /// A selection has fewer output channels than it moves.
+    #[error(
+        "node `{node}` (conv2d): `select = {offset}` moves {channels} channels, but the output has {out}"
+    )]
+    Selection {
+        /// Node's name.
+        node: String,
+        /// Output channel of the first input channel.
+        offset: u32,
+        /// Input channels.
+        channels: usize,
+        /// Output channels.
+        out: usize,
+    },
     /// A network to be trained from scratch would be larger than this tool handles.
     #[error("the weights have more than {MAX_UNTRAINED} values")]
     TooLarge,
@@ -204,7 +224,7 @@ impl Graph {
     /// Appends a node that reads the last value, and makes it the output.
     pub fn push(&mut self, name: &str, op: Op, params: Vec<String>) {
         let last = self.nodes.len();
-        self.nodes.push(GraphNode { name: name.into(), op, inputs: std::vec![last], params });
+        self.nodes.push(GraphNode { name: name.into(), op, inputs: std::vec![last], params, select: None });
         self.output = last + 1;
     }
 
@@ -217,7 +237,7 @@ impl Graph {
             let mut params: Vec<TensorId> = Vec::with_capacity(node.params.len());
             for (role, tensor) in node.params.into_iter().enumerate() {
                 params.push(*ids.entry(tensor).or_insert_with_key(|tensor| {
-                    users.push(User { tensor: tensor.clone(), node: index, role });
+                    users.push(User { tensor: tensor.clone(), node: index, role, select: node.select });
                     users.len() - 1
                 }));
             }
@@ -225,10 +245,7 @@ impl Graph {
         }
         let Self { name, input, preprocess, output, .. } = self;
         let mut network = Network { name, input, preprocess, nodes, tensors: Vec::new(), output };
-        network.tensors = match tensors {
-            Some(file) => users.into_iter().map(|u| u.read(file, &network)).collect::<Result<_, _>>()?,
-            None => zeros(users, &network)?,
-        };
+        network.tensors = take(users, tensors, &network)?;
         network.check()?;
         Ok(network)
     }
@@ -239,6 +256,29 @@ struct User {
     tensor: String,
     node: usize,
     role: usize,
+    select: Option<u32>,
+}
+
+/// The tensors from the file, and those that no file holds. What is made needs a bound on its
+/// size; what is read has the file's length.
+fn take(users: Vec<User>, file: Option<&Tensors<'_>>, network: &Network) -> Result<Vec<Tensor>, GraphError> {
+    let mut shapes = None;
+    let mut total = 0usize;
+    let mut tensors = Vec::with_capacity(users.len());
+    for user in users {
+        let tensor = match file.filter(|_| user.select.is_none()) {
+            Some(file) => user.read(file, network)?,
+            None => {
+                let shapes = match &shapes {
+                    Some(shapes) => shapes,
+                    None => shapes.insert(network.shapes()?),
+                };
+                user.make(network, shapes, &mut total)?
+            }
+        };
+        tensors.push(tensor);
+    }
+    Ok(tensors)
 }
 
 impl User {
@@ -251,38 +291,41 @@ impl User {
             }),
         }
     }
-}
 
-fn zeros(users: Vec<User>, network: &Network) -> Result<Vec<Tensor>, GraphError> {
-    let shapes = network.shapes()?;
-    let mut total = 0usize;
-    let mut tensors = Vec::with_capacity(users.len());
-    for User { tensor: name, node, role } in users {
-        let node = &network.nodes[node];
-        let shape = param_shape(&node.op, shapes[node.inputs[0]], role);
+    /// A selection, or zeros. `total` counts the values that were made so far.
+    fn make(self, network: &Network, shapes: &[Shape], total: &mut usize) -> Result<Tensor, GraphError> {
+        let node = &network.nodes[self.node];
+        let shape = param_shape(&node.op, shapes[node.inputs[0]], self.role);
         let len = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or(GraphError::TooLarge)?;
-        total = total.saturating_add(len);
-        if total > MAX_UNTRAINED {
+        *total = total.saturating_add(len);
+        if *total > MAX_UNTRAINED {
             return Err(GraphError::TooLarge);
         }
-        tensors.push(Tensor { name, shape, data: std::vec![0.0; len] });
+        match (self.select, &shape[..]) {
+            (Some(offset), &[out, channels, 1, 1]) => {
+                let made = Tensor::selection(out, channels, offset as usize);
+                let no_room = || GraphError::Selection { node: node.name.clone(), offset, channels, out };
+                Ok(Tensor { name: self.tensor, ..made.ok_or_else(no_room)? })
+            }
+            _ => Ok(Tensor { name: self.tensor, shape, data: std::vec![0.0; len] }),
+        }
     }
-    Ok(tensors)
 }
 
 impl From<&Network> for Graph {
     fn from(network: &Network) -> Self {
-        let node = |n: &Node| GraphNode {
+        let node = |(index, n): (usize, &Node)| GraphNode {
             name: n.name.clone(),
             op: n.op,
             inputs: n.inputs.clone(),
             params: n.params.iter().map(|&id| network.tensors[id].name.clone()).collect(),
+            select: network.selection(index),
         };
         Self {
             name: network.name.clone(),
             input: network.input,
             preprocess: network.preprocess.clone(),
-            nodes: network.nodes.iter().map(node).collect(),
+            nodes: network.nodes.iter().enumerate().map(node).collect(),
             output: network.output,
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use super::super::{PreprocessOverrides, is_printable, one_line};
-use super::attributes::{self, Context};
+use super::attributes::{self, Attributes, Context};
 use super::{Graph, GraphError, GraphNode, Tensors};
 use crate::network::ValueId;
 use crate::op::Shape;
@@ -98,9 +98,9 @@ impl NodeText {
             None => std::vec![index],
         };
         let context = Context { node: &name, tensors };
-        let (op, params) = attributes::read(&self.op, self.attributes, &context)?;
+        let Attributes { op, params, select } = attributes::read(&self.op, self.attributes, &context)?;
         let params = params.into_iter().map(printable).collect::<Result<_, _>>()?;
-        Ok(GraphNode { op, inputs, params, name })
+        Ok(GraphNode { op, inputs, params, name, select })
     }
 }
 

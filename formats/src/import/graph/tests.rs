@@ -68,6 +68,56 @@ fn every_op() -> Network {
     network
 }
 
+/// A shortcut without weights over 2x3x3 inputs.
+const SELECTION: &str = r#"
+input.shape = [2, 3, 3]
+[[node]]
+name = "shortcut"
+op = "conv2d"
+out_channels = 4
+stride = 2
+select = 1
+"#;
+
+#[test]
+fn selections_have_weights_that_no_file_holds() {
+    let network = from_toml(SELECTION, &Tensors::default()).unwrap();
+    let weight = &network.tensors[0];
+    assert_eq!((weight.name.as_str(), &weight.shape[..]), ("shortcut.weight", &[4, 2, 1, 1][..]));
+    assert_eq!(weight.data, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!((network.selection(0), network.shapes().unwrap()[1]), (Some(1), Shape::new(4, 2, 2)));
+    assert!(to_toml(&network).contains("select = 1"));
+    assert_eq!(from_toml(&to_toml(&network), &Tensors::default()), Ok(network.clone()));
+    assert_eq!(Graph::parse(SELECTION, None, None).unwrap().bind(None), Ok(network.clone()));
+
+    // Once a weight has changed, it is one like others.
+    let mut trained = network;
+    trained.tensors[0].data[2] = 0.5;
+    assert_eq!(trained.selection(0), None);
+    let tensors = Tensors::from(&trained.tensors[..]);
+    assert_eq!(from_toml(&to_toml(&trained), &tensors), Ok(trained.clone()));
+    trained.tensors[0].data = Vec::from([0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(trained.selection(0), None);
+}
+
+#[test]
+fn selections_that_cannot_be() {
+    let error = |from: &str, to: &str| {
+        from_toml(&SELECTION.replace(from, to), &Tensors::default()).unwrap_err().to_string()
+    };
+    for (from, to, reason) in [
+        ("select = 1", "select = 1\nkernel = 3", "`select` goes with a 1x1 kernel, one group and no bias"),
+        ("select = 1", "select = 1\nbias = true", "`select` goes with a 1x1 kernel, one group and no bias"),
+        ("select = 1", "select = 1\ngroups = 2", "`select` goes with a 1x1 kernel, one group and no bias"),
+        ("out_channels = 4", "", "with `select`, `out_channels` must be stated"),
+        ("select = 1", "select = 3", "`select = 3` moves 2 channels, but the output has 4"),
+        ("out_channels = 4", "out_channels = 200000000", "the weights have more than 268435456 values"),
+    ] {
+        let text = error(from, to);
+        assert!(text.ends_with(reason), "{text}");
+    }
+}
+
 #[test]
 fn every_op_round_trips() {
     let network = every_op();
@@ -304,7 +354,12 @@ fn graphs() -> impl Strategy<Value = Graph> {
         let mut graph = Graph { name, ..Graph::new(Shape { c, h, w }) };
         graph.preprocess.scale = f32::from(numbers[0]) / 3.0;
         graph.preprocess.mean.extend(numbers.map(|n| f32::from(n) * 0.1));
-        for (index, (op, name, inputs, bias)) in nodes.into_iter().enumerate() {
+        for (index, (mut op, name, inputs, bias)) in nodes.into_iter().enumerate() {
+            let mut select = None;
+            if let (Op::Conv2d(conv), false, 1) = (&mut op, bias, inputs[0] % 2) {
+                (conv.kernel, conv.groups) = ([1; 2], 1);
+                select = Some(u32::from(inputs[0]));
+            }
             let params = match op {
                 Op::Conv2d(_) | Op::Dense(_) => 1 + usize::from(bias),
                 Op::BatchNorm { .. } => 4,
@@ -315,6 +370,7 @@ fn graphs() -> impl Strategy<Value = Graph> {
                 op,
                 inputs: inputs.iter().map(|i| usize::from(*i) % (index + 1)).collect(),
                 params: (0..params).map(|p| format!("{name}\"{p}")).collect(),
+                select,
             });
         }
         graph.output = usize::from(output) % (graph.nodes.len() + 1);

@@ -14,8 +14,8 @@ pub(super) const FAMILY: Family = Family {
     description: "conv1.weight [c1, c, 5, 5], conv2.weight [c2, c1, 5, 5], fc1.weight, fc2.weight \
                   (or ip1, ip2) and their biases; 2x2 maximum after each convolution, ReLU after fc1 only",
     standard: "lenet5",
-    graph: lenet5,
-    recognise,
+    mean_image: None,
+    build: |tensors, input| tensors.map_or_else(|| Some(lenet5()), |tensors| recognise(tensors, input)),
 };
 
 const KERNEL: u16 = 5;

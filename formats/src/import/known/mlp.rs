@@ -14,8 +14,10 @@ pub(super) const FAMILY: Family = Family {
     description: "NAME.weight [out, in] and perhaps NAME.bias [out], layers in natural order of NAME, \
                   ReLU between layers, none after the last",
     standard: "lenet_300_100",
-    graph: lenet_300_100,
-    recognise,
+    mean_image: None,
+    build: |tensors, input| {
+        tensors.map_or_else(|| Some(lenet_300_100()), |tensors| recognise(tensors, input))
+    },
 };
 
 /// LeNet-300-100 (LeCun, Bottou, Bengio, Haffner 1998).

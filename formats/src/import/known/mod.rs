@@ -2,8 +2,19 @@
 //!
 //! To add one, add a file beside this one and a line to [`FAMILIES`].
 
+mod alexnet;
+mod autoencoder;
+mod build;
+mod cifar10_quick;
 mod lenet5;
 mod mlp;
+mod mobilenet_v1;
+mod mobilenet_v2;
+mod nin;
+mod resnet8;
+mod resnet_cifar;
+mod squeezenet;
+mod vgg;
 
 use std::format;
 use std::string::String;
@@ -21,26 +32,45 @@ pub struct Family {
     pub description: &'static str,
     /// Name of its standard member, for training from scratch.
     pub standard: &'static str,
-    /// The standard member.
-    graph: fn() -> Graph,
-    /// The graph, if all tensors of a file have the names and ranks of this family; the second
-    /// argument is the input's shape, if it is known. Whether the shapes fit each other is found
-    /// out when the graph takes its tensors.
-    recognise: fn(&Tensors<'_>, Option<Shape>) -> Option<Graph>,
+    /// Name of a tensor that is subtracted from every sample, value by value, which
+    /// [`Preprocess`](crate::preprocess::Preprocess) cannot tell.
+    pub(super) mean_image: Option<&'static str>,
+    /// The graph, if all tensors of a file have the names and ranks of this family, or the standard
+    /// member if there is no file; the second argument is the input's shape, if it is known.
+    /// Whether the shapes fit each other is found out when the graph takes its tensors.
+    build: fn(Option<&Tensors<'_>>, Option<Shape>) -> Option<Graph>,
 }
 
 /// Every family; the first one that fits is taken.
-pub const FAMILIES: &[Family] = &[lenet5::FAMILY, mlp::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    lenet5::FAMILY,
+    mlp::FAMILY,
+    resnet_cifar::FAMILY,
+    resnet8::FAMILY,
+    mobilenet_v1::VISUAL_WAKE_WORDS,
+    mobilenet_v1::FOLDED,
+    mobilenet_v2::FAMILY,
+    autoencoder::FAMILY,
+    squeezenet::CAFFE,
+    squeezenet::TORCHVISION,
+    alexnet::TORCHVISION,
+    alexnet::CONVOLUTIONS,
+    vgg::FAMILY,
+    nin::CIFAR,
+    nin::IMAGENET,
+    cifar10_quick::CAFFE,
+    cifar10_quick::RECTIFIED,
+];
 
 /// The family of these tensors and their graph.
 pub fn recognise(tensors: &Tensors<'_>, input: Option<Shape>) -> Option<(&'static Family, Graph)> {
-    FAMILIES.iter().find_map(|family| Some((family, (family.recognise)(tensors, input)?)))
+    FAMILIES.iter().find_map(|family| Some((family, (family.build)(Some(tensors), input)?)))
 }
 
 /// The standard member with this name.
 pub fn standard(name: &str) -> Option<Graph> {
     let family = FAMILIES.iter().find(|family| family.standard == name)?;
-    Some(Graph { name: name.into(), ..(family.graph)() })
+    Some(Graph { name: name.into(), ..(family.build)(None, None)? })
 }
 
 /// All families, one a line, for messages.
@@ -49,135 +79,4 @@ pub(super) fn summary() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::vec::Vec;
-
-    use super::*;
-    use crate::import::tests::file;
-    use crate::import::{ImportError, ImportOptions, load_bytes, untrained};
-    use crate::network::{Network, NetworkError};
-
-    fn load(shapes: &[(&str, &[usize])], input: Option<Shape>) -> Result<Network, ImportError> {
-        load_bytes(Path::new("m.safetensors"), &file(shapes), &ImportOptions { input, ..Default::default() })
-    }
-
-    fn ops(network: &Network) -> Vec<(&str, &'static str)> {
-        network.nodes.iter().map(|n| (n.name.as_str(), n.op.name())).collect()
-    }
-
-    const LENET: [(&str, &[usize]); 8] = [
-        ("conv1.weight", &[2, 1, 5, 5]),
-        ("conv1.bias", &[2]),
-        ("conv2.weight", &[3, 2, 5, 5]),
-        ("conv2.bias", &[3]),
-        ("fc1.weight", &[6, 48]),
-        ("fc1.bias", &[6]),
-        ("fc2.weight", &[4, 6]),
-        ("fc2.bias", &[4]),
-    ];
-
-    #[test]
-    fn perceptrons_of_any_depth() {
-        let layers: [(&str, &[usize]); 4] = [
-            ("layers.10.weight", &[2, 5]),
-            ("layers.0.weight", &[3, 4]),
-            ("layers.2.weight", &[5, 3]),
-            ("layers.2.bias", &[5]),
-        ];
-        let network = load(&layers, None).unwrap();
-        assert_eq!(network.input, Shape::vector(4));
-        let expected = [
-            ("layers.0", "dense"),
-            ("layers.0.relu", "relu"),
-            ("layers.2", "dense"),
-            ("layers.2.relu", "relu"),
-            ("layers.10", "dense"),
-        ];
-        assert_eq!(ops(&network), expected);
-        assert_eq!(network.nodes[2].params.len(), 2);
-
-        let image = load(&layers, Some(Shape::new(1, 2, 2))).unwrap();
-        assert_eq!(ops(&image)[..2], [("flatten", "flatten"), ("layers.0", "dense")]);
-        assert_eq!(ops(&load(&[("a.weight", &[2, 3])], None).unwrap()), [("a", "dense")]);
-    }
-
-    #[test]
-    fn perceptrons_that_do_not_chain() {
-        let shapes: [(&str, &[usize]); 2] = [("fc1.weight", &[3, 4]), ("fc2.weight", &[5, 2])];
-        let Err(ImportError::Family { error, .. }) = load(&shapes, None) else { panic!() };
-        let expected = NetworkError::TensorShape {
-            tensor: "fc2.weight".into(),
-            node: "fc2".into(),
-            found: Vec::from([5, 2]),
-            expected: Vec::from([5, 3]),
-        };
-        assert_eq!(*error, expected);
-    }
-
-    #[test]
-    fn lenet5_of_any_size() {
-        let network = load(&LENET, None).unwrap();
-        let expected = [
-            ("conv1", "conv2d"),
-            ("pool1", "max_pool"),
-            ("conv2", "conv2d"),
-            ("pool2", "max_pool"),
-            ("flatten", "flatten"),
-            ("fc1", "dense"),
-            ("fc1.relu", "relu"),
-            ("fc2", "dense"),
-        ];
-        assert_eq!(ops(&network), expected);
-        assert_eq!(network.input, Shape::new(1, 28, 28));
-
-        let caffe = LENET.map(|(name, shape)| (name.replace("fc", "ip"), shape));
-        let caffe: Vec<_> = caffe.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
-        assert_eq!(ops(&load(&caffe, None).unwrap())[7], ("ip2", "dense"));
-
-        let mut larger = LENET;
-        larger[4].1 = &[6, 75];
-        assert_eq!(load(&larger, None).unwrap().input, Shape::new(1, 32, 32));
-    }
-
-    #[test]
-    fn what_resembles_lenet5_is_not_taken_for_it() {
-        let unknown = |shapes: &[(&str, &[usize])]| {
-            assert!(matches!(load(shapes, None), Err(ImportError::UnknownArchitecture { .. })), "{shapes:?}");
-        };
-        unknown(&LENET[..7]);
-        unknown(&[&LENET[..], &[("fc3.weight", &[4, 4])]].concat());
-        let change = |at: usize, shape: &'static [usize]| {
-            let mut shapes = LENET;
-            shapes[at].1 = shape;
-            shapes
-        };
-        unknown(&change(0, &[2, 1, 3, 3]));
-        unknown(&change(4, &[6, 50]));
-        unknown(&change(4, &[6, 0]));
-        unknown(&[
-            ("conv1.weight", &[10, 1, 5, 5]),
-            ("conv1.bias", &[10]),
-            ("conv2.weight", &[20, 10, 5, 5]),
-            ("conv2.bias", &[20]),
-            ("fc1.weight", &[50, 320]),
-            ("fc1.bias", &[50]),
-            ("fc2.weight", &[10, 50]),
-            ("fc2.bias", &[10]),
-        ]);
-        let chain = load(&change(2, &[3, 1, 5, 5]), None);
-        assert!(matches!(chain, Err(ImportError::Family { family: "LeNet-5 (Caffe)", .. })));
-    }
-
-    #[test]
-    fn standard_members_are_recognised_again() {
-        for family in FAMILIES {
-            let network = untrained(family.standard, &ImportOptions::default()).unwrap();
-            assert_eq!(network.name, family.standard);
-            let tensors = Tensors::from(&network.tensors[..]);
-            let (found, graph) = recognise(&tensors, Some(network.input)).unwrap();
-            assert_eq!(found.name, family.name);
-            assert_eq!(Graph { name: network.name.clone(), ..graph }, Graph::from(&network));
-        }
-    }
-}
+mod tests;

@@ -9,17 +9,17 @@ use half::f16;
 
 use super::MulAdd;
 use crate::kernels::Conv;
-use crate::kernels::weights::{Value, columns};
+use crate::kernels::weights::{ROOM, Value, columns};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
-use tfc_formats::artifact::{Columns, Rows, Values};
-use tfc_formats::op::Conv2d;
+use tfc_formats::artifact::{Columns, Values};
+use tfc_formats::op::{Activation, Conv2d};
 
 /// Output channels of a dense matrix that share what is loaded.
 const BLOCK: usize = 4;
 
-/// Most positions that are summed at a time.
-const LONGEST_TILE: usize = 64;
+/// Most positions that a tile reaches over.
+const LONGEST: usize = 96;
 
 /// Whether the horizontal stride is at most 2 and columns divide fast.
 pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
@@ -30,17 +30,16 @@ pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
 #[inline(always)]
 pub(in crate::kernels) fn conv<M: MulAdd>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
-    let blocked = job.weights.dense && f32s(&mut job.weights.rows.clone()).is_some();
-    let most = if blocked { M::SUMS / BLOCK } else { LONGEST_TILE };
+    let most = if job.weights.dense { M::SUMS / BLOCK } else { M::SUMS / 2 * 3 };
     match (job.spec.stride[1], lines.tile(most)) {
-        (1, LONGEST_TILE) => run::<M, LONGEST_TILE, 1>(job, lines),
-        (1, 32) => run::<M, 32, 1>(job, lines),
-        (1, 16) => run::<M, 16, 1>(job, lines),
-        (1, 8) => run::<M, 8, 1>(job, lines),
-        (1, _) => run::<M, 1, 1>(job, lines),
-        (2, 32..) => run::<M, 32, 2>(job, lines),
-        (2, 8..) => run::<M, 8, 2>(job, lines),
-        (2, _) => run::<M, 1, 2>(job, lines),
+        (1, 96) => run::<M, 6, 16, 1>(job, lines),
+        (1, 64) => run::<M, 4, 16, 1>(job, lines),
+        (1, 48) => run::<M, 3, 16, 1>(job, lines),
+        (1, 32) => run::<M, 2, 16, 1>(job, lines),
+        (1, 16) => run::<M, 1, 16, 1>(job, lines),
+        (1, _) => run::<M, 1, 8, 1>(job, lines),
+        (2, 32..) => run::<M, 2, 16, 2>(job, lines),
+        (2, _) => run::<M, 1, 8, 2>(job, lines),
         _ => None,
     }
 }
@@ -73,8 +72,11 @@ impl Lines {
     fn tile(&self, most: usize) -> usize {
         const OVERHEAD: usize = 16;
         let cost = |tile: usize| self.len.div_ceil(tile) * (tile + OVERHEAD);
-        let fits = |tile: &usize| *tile <= most.min(self.len);
-        [LONGEST_TILE, 32, 16, 8].into_iter().filter(fits).min_by_key(|&tile| cost(tile)).unwrap_or(1)
+        [96, 64, 48, 32, 16, 8]
+            .into_iter()
+            .filter(|tile| *tile <= most)
+            .min_by_key(|&tile| cost(tile))
+            .unwrap_or(8)
     }
 }
 
@@ -144,7 +146,10 @@ impl Divisor {
 }
 
 #[inline(always)]
-fn run<M: MulAdd, const T: usize, const S: usize>(job: &mut Conv<'_>, lines: Lines) -> Option<()> {
+fn run<M: MulAdd, const N: usize, const L: usize, const S: usize>(
+    job: &mut Conv<'_>,
+    lines: Lines,
+) -> Option<()> {
     let (cols, groups) = (job.weights.cols, job.spec.groups as usize);
     let group_out = job.out.at.c.checked_div(groups)?;
     let scratch = core::mem::take(&mut job.scratch);
@@ -157,12 +162,23 @@ fn run<M: MulAdd, const T: usize, const S: usize>(job: &mut Conv<'_>, lines: Lin
         if job.weights.dense {
             let (offsets, _) = split(scratch, cols)?;
             taps.offsets(Columns::All, offsets);
-            while end - o >= BLOCK {
-                let mut block = rows.clone();
-                let weights = [f32s(&mut block), f32s(&mut block), f32s(&mut block), f32s(&mut block)];
-                let [Some(a), Some(b), Some(c), Some(d)] = weights else { break };
-                channels::<M, BLOCK, T, S>(job, lines, o, offsets, [a, b, c, d])?;
-                (o, rows) = (o + BLOCK, block);
+            // A constant, so that no code comes of tiles too long for the registers.
+            while BLOCK * N * L <= M::SUMS && end - o >= BLOCK {
+                let mut next = || rows.next().map(|row| row.values);
+                let mut room = [[0.0; ROOM]; BLOCK];
+                match [next()?, next()?, next()?, next()?] {
+                    [Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)] if cols > ROOM => {
+                        channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
+                    }
+                    values => {
+                        let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
+                        for ((wide, room), values) in wide.iter_mut().zip(&mut room).zip(values) {
+                            *wide = widened(values, room);
+                        }
+                        channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
+                    }
+                }
+                o += BLOCK;
             }
         }
         for o in o..end {
@@ -171,21 +187,18 @@ fn run<M: MulAdd, const T: usize, const S: usize>(job: &mut Conv<'_>, lines: Lin
             if !job.weights.dense {
                 taps.offsets(row.columns, offsets);
             }
-            let values = match row.values {
-                Values::F32(v) => v,
-                Values::F16(v) => f16::wide(v, room),
-            };
-            channels::<M, 1, T, S>(job, lines, o, offsets, [values])?;
+            channels::<M, _, 1, N, L, S>(job, lines, o, offsets, [widened(row.values, room)])?;
         }
     }
     Some(())
 }
 
-/// Values of the next row if they are f32.
-fn f32s<'a>(rows: &mut Rows<'a>) -> Option<&'a [f32]> {
-    match rows.next()?.values {
-        Values::F32(v) => Some(v),
-        Values::F16(_) => None,
+/// Values as f32, those of halves in `room`.
+#[inline(always)]
+fn widened<'a>(values: Values<'a>, room: &'a mut [f32]) -> &'a [f32] {
+    match values {
+        Values::F32(v) => v,
+        Values::F16(v) => f16::wide(v, room),
     }
 }
 
@@ -197,12 +210,12 @@ fn split(scratch: &mut [f32], n: usize) -> Option<(&mut [u32], &mut [f32])> {
 
 /// Output channels `o..o + R`, which share their offsets.
 #[inline(always)]
-fn channels<M: MulAdd, const R: usize, const T: usize, const S: usize>(
+fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     o: usize,
     offsets: &[u32],
-    weights: [&[f32]; R],
+    weights: [&[V]; R],
 ) -> Option<()> {
     let mut bias = [0.0; R];
     for (r, bias) in bias.iter_mut().enumerate() {
@@ -213,61 +226,127 @@ fn channels<M: MulAdd, const R: usize, const T: usize, const S: usize>(
         let mut next = 0;
         while next < lines.len {
             // The last tile overlaps the one before it.
-            let at = next.min(lines.len.checked_sub(T)?);
-            let mut sums = tile::<M, R, T, S>(x.get(at * S..)?, offsets, weights, bias)?;
+            let at = next.min(lines.len.saturating_sub(N * L));
+            let mut sums = tile::<M, V, R, N, L, S>(x.get(at * S..)?, offsets, weights, bias)?;
+            let position = line * lines.len + at;
+            let start = [position / lines.row, position % lines.row];
             for (r, sums) in sums.iter_mut().enumerate() {
-                activation::apply(job.activation, sums);
-                store(job, lines, o + r, line * lines.len + at, sums);
+                let sums = sums.as_flattened_mut();
+                let least = match job.activation {
+                    None => f32::NEG_INFINITY,
+                    Some(Activation::Relu) => 0.0,
+                    activation => {
+                        activation::apply(activation, sums);
+                        f32::NEG_INFINITY
+                    }
+                };
+                store(job, lines, o + r, start, sums.get(..lines.len.min(N * L))?, least);
             }
-            next = at + T;
+            next = at + N * L;
         }
     }
     Some(())
 }
 
-/// Sums of `R` channels at `T` positions, `S` apart in `x`.
+/// Sums of `R` channels at `N * L` positions, `S` apart in `x`.
 #[inline(always)]
-fn tile<M: MulAdd, const R: usize, const T: usize, const S: usize>(
+fn tile<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
     x: &[f32],
     offsets: &[u32],
-    weights: [&[f32]; R],
+    mut weights: [&[V]; R],
     bias: [f32; R],
-) -> Option<[[f32; T]; R]> {
-    let mut sums = [[0.0; T]; R];
-    for (k, &offset) in offsets.iter().enumerate() {
-        let window = x.get(offset as usize..)?.get(..(T - 1) * S + 1)?;
-        // Loaded once for all channels.
-        let window = match window.first_chunk::<T>() {
-            Some(window) if S == 1 => *window,
-            _ => core::array::from_fn(|i| window[i * S]),
+) -> Option<[[[f32; L]; N]; R]> {
+    let span = (N * L - 1) * S + 1;
+    let mut sums = [[[0.0; L]; N]; R];
+    for r in 0..R {
+        sums[r] = [[bias[r]; L]; N];
+    }
+    for offsets in offsets.chunks(V::AT_ONCE) {
+        let mut room = [[0.0; ROOM]; R];
+        let mut wide: [&[f32]; R] = [&[]; R];
+        for ((wide, room), weights) in wide.iter_mut().zip(&mut room).zip(&mut weights) {
+            let (now, later) = weights.split_at_checked(offsets.len())?;
+            (*wide, *weights) = (V::wide(now, room), later);
+        }
+        // A tile that is longer than its line reaches beyond the end of the input with the last
+        // offsets: those read a copy of the end with zeros behind.
+        let beyond = |offset: &&u32| **offset as usize + span > x.len();
+        let inside = offsets.len() - offsets.iter().rev().take_while(beyond).count();
+        let (offsets, last) = offsets.split_at_checked(inside)?;
+        let start = last.first().map_or(x.len(), |offset| *offset as usize);
+        let end;
+        let end: &[f32] = if last.is_empty() {
+            &[]
+        } else {
+            end = padded(x.get(start..)?);
+            &end
         };
-        for (sums, weights) in sums.iter_mut().zip(&weights) {
-            let w = *weights.get(k)?;
-            for i in 0..T {
-                sums[i] = M::mul_add(w, window[i], sums[i]);
+        for (x, start, k, offsets) in [(x, 0, 0, offsets), (end, start, inside, last)] {
+            for (k, &offset) in (k..).zip(offsets) {
+                let at = (offset as usize).wrapping_sub(start);
+                let x = x.get(at..at.wrapping_add(span))?;
+                // Loaded once for all channels.
+                let mut window = [[0.0; L]; N];
+                for n in 0..N {
+                    for l in 0..L {
+                        window[n][l] = x[(n * L + l) * S];
+                    }
+                }
+                for r in 0..R {
+                    let w = *wide[r].get(k)?;
+                    for n in 0..N {
+                        for l in 0..L {
+                            sums[r][n][l] = M::mul_add(w, window[n][l], sums[r][n][l]);
+                        }
+                    }
+                }
             }
         }
-    }
-    for (sums, bias) in sums.iter_mut().zip(bias) {
-        sums.iter_mut().for_each(|sum| *sum += bias);
     }
     Some(sums)
 }
 
-/// Stores what of a tile belongs to an output row.
+/// The end of the input and zeros behind it.
+#[cold]
+fn padded(x: &[f32]) -> [f32; 2 * LONGEST] {
+    let mut end = [0.0; 2 * LONGEST];
+    ops::copy(&mut end, x);
+    end
+}
+
+/// Stores what of a tile belongs to an output row, and `least` where it is less. The tile starts in
+/// row `y`.
 #[inline(always)]
-fn store(job: &mut Conv<'_>, lines: Lines, o: usize, at: usize, mut sums: &[f32]) {
-    let (mut y, mut column) = (at / lines.row, at % lines.row);
+fn store(
+    job: &mut Conv<'_>,
+    lines: Lines,
+    o: usize,
+    [mut y, mut column]: [usize; 2],
+    mut sums: &[f32],
+    least: f32,
+) {
     while y < job.out.at.h {
         let (now, later) = sums.split_at(sums.len().min(lines.row - column));
         if let Some(to) = job.out.row(o, y).get_mut(column..) {
-            ops::copy(to, now);
+            copy_at_least(to, now, least);
         }
         if later.is_empty() {
             return;
         }
         (sums, y, column) = (later, y + 1, 0);
     }
+}
+
+/// Copies a short row. The comparison is free and keeps compilers from calling `memcpy`, which
+/// takes longer than the row.
+#[inline(always)]
+fn copy_at_least(to: &mut [f32], from: &[f32], least: f32) {
+    let n = to.len().min(from.len());
+    let (to, to_tail) = to.get_mut(..n).unwrap_or_default().as_chunks_mut::<8>();
+    let (from, from_tail) = from.get(..n).unwrap_or_default().as_chunks::<8>();
+    let at_least = |x: f32| if x < least { least } else { x };
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = from.map(at_least));
+    to_tail.iter_mut().zip(from_tail).for_each(|(to, from)| *to = at_least(*from));
 }
 
 #[cfg(test)]

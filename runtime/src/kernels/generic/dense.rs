@@ -1,7 +1,7 @@
 //! Matrix-vector product, bound by the bytes of the matrix.
 
 use half::f16;
-use tfc_formats::artifact::{Columns, Row, Values};
+use tfc_formats::artifact::{Columns, Row, Rows, Values};
 
 use super::MulAdd;
 use crate::kernels::Dense;
@@ -16,8 +16,10 @@ const HALF_LANES: usize = 32;
 /// Sums that a dot product of sparse rows is spread over.
 const SPARSE_LANES: usize = 4;
 
-/// Entries of a sparse row whose values are widened at a time.
-const CHUNK: usize = 64;
+/// Sparse rows whose values are widened together, and how many values that may be. A loop over
+/// the values of one row costs more for its unforeseeable end than for what it does.
+const BLOCK: usize = 4;
+const BLOCK_ROOM: usize = 256;
 
 /// Whether input and output are contiguous.
 pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
@@ -40,27 +42,77 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
                 add_scaled::<M>(job.out.data, x, &row);
             }
         }
-    } else {
+    } else if job.weights.dense {
         for (out, row) in job.out.data.iter_mut().zip(rows) {
-            *out += dot::<M>(&row, job.x.data);
+            *out += match row.values {
+                Values::F32(v) => dense_dot::<M, _, LANES>(v, job.x.data),
+                Values::F16(v) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+            };
         }
+    } else {
+        sparse_dots::<M>(job.out.data, rows, job.x.data)?;
     }
     activation::apply(job.activation, job.out.data);
     Some(())
 }
 
+/// Adds the products of all sparse rows with `x`.
 #[inline(always)]
-fn dot<M: MulAdd>(row: &Row<'_>, x: &[f32]) -> f32 {
-    match (row.columns, row.values) {
-        (Columns::All, Values::F32(v)) => dense_dot::<M, _, LANES>(v, x),
-        (Columns::All, Values::F16(v)) => dense_dot::<M, _, HALF_LANES>(v, x),
-        (Columns::Delta(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
-        (Columns::Delta(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
-        (Columns::U16(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
-        (Columns::U16(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
-        (Columns::U32(i), Values::F32(v)) => sparse_dot::<M, _, _>(i, v, x),
-        (Columns::U32(i), Values::F16(v)) => sparse_dot::<M, _, _>(i, v, x),
+fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    for out in blocks {
+        sparse_block::<M, BLOCK>(out, &mut rows, x)?;
     }
+    for out in rest.as_chunks_mut().0 {
+        sparse_block::<M, 1>(out, &mut rows, x)?;
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'_>, x: &[f32]) -> Option<()> {
+    let (lens, columns, values) = rows.next_block::<N>()?;
+    match (columns, values) {
+        (Columns::Delta(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
+        (Columns::Delta(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
+        (Columns::U16(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
+        (Columns::U16(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
+        (Columns::U32(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
+        (Columns::U32(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
+        (Columns::All, _) => None,
+    }
+}
+
+/// Adds to each of `out` the product of a row with `x`: of short rows, all values are widened
+/// together.
+#[inline(always)]
+fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
+    out: &mut [f32; N],
+    lens: [usize; N],
+    mut index: &[I],
+    mut values: &[V],
+    x: &[f32],
+) -> Option<()> {
+    let mut room = [0.0; BLOCK_ROOM];
+    if values.len() <= V::AT_ONCE.max(BLOCK_ROOM) {
+        let mut values = V::wide(values, &mut room);
+        for (out, len) in out.iter_mut().zip(lens) {
+            *out += total(sparse_dot::<M, _>(&mut 0, index, values, len, x, [0.0; SPARSE_LANES]));
+            (index, values) = (index.get(len..)?, values.get(len..)?);
+        }
+        return Some(());
+    }
+    for (out, len) in out.iter_mut().zip(lens) {
+        let (mut sums, mut column) = ([0.0; SPARSE_LANES], 0);
+        for (index, values) in index.get(..len)?.chunks(BLOCK_ROOM).zip(values.get(..len)?.chunks(BLOCK_ROOM))
+        {
+            let values = V::wide(values, &mut room);
+            sums = sparse_dot::<M, _>(&mut column, index, values, values.len(), x, sums);
+        }
+        *out += total(sums);
+        (index, values) = (index.get(len..)?, values.get(len..)?);
+    }
+    Some(())
 }
 
 #[inline(always)]
@@ -91,28 +143,37 @@ fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f3
     total(sums) + tail
 }
 
+/// Adds the first `len` entries to `sums`; more may follow in `index` and `values`.
 #[inline(always)]
-fn sparse_dot<M: MulAdd, I: NextColumn, V: Value>(index: &[I], values: &[V], x: &[f32]) -> f32 {
-    let mut sums = [0.0; SPARSE_LANES];
-    let mut column = 0;
-    let mut next = |index: &I| {
-        column = index.after(column);
-        x.get(column as usize).copied().unwrap_or(0.0)
-    };
-    let mut room = [0.0; CHUNK];
-    for (index, values) in index.chunks(CHUNK).zip(values.chunks(CHUNK)) {
-        let (index, index_tail) = index.as_chunks::<SPARSE_LANES>();
-        let (values, values_tail) = V::wide(values, &mut room).as_chunks::<SPARSE_LANES>();
-        for (index, values) in index.iter().zip(values) {
-            for i in 0..SPARSE_LANES {
-                sums[i] = M::mul_add(values[i], next(&index[i]), sums[i]);
-            }
-        }
-        for ((index, value), sum) in index_tail.iter().zip(values_tail).zip(&mut sums) {
-            *sum = M::mul_add(*value, next(index), *sum);
+fn sparse_dot<M: MulAdd, I: NextColumn>(
+    column: &mut u32,
+    index: &[I],
+    values: &[f32],
+    len: usize,
+    x: &[f32],
+    mut sums: [f32; SPARSE_LANES],
+) -> [f32; SPARSE_LANES] {
+    let at = |column: u32| x.get(column as usize).copied().unwrap_or(0.0);
+    let (whole, left) = (len / SPARSE_LANES, len % SPARSE_LANES);
+    let (index, index_tail) = index.split_at_checked(whole * SPARSE_LANES).unwrap_or_default();
+    let (values, values_tail) = values.split_at_checked(whole * SPARSE_LANES).unwrap_or_default();
+    let (index, values) = (index.as_chunks::<SPARSE_LANES>().0, values.as_chunks::<SPARSE_LANES>().0);
+    for (index, values) in index.iter().zip(values) {
+        for i in 0..SPARSE_LANES {
+            *column = index[i].after(*column);
+            sums[i] = M::mul_add(values[i], at(*column), sums[i]);
         }
     }
-    total(sums)
+    // How many are left cannot be foreseen, and a branch mispredicted takes longer than to go on
+    // into the next row with its entries masked.
+    for (i, sum) in sums.iter_mut().take(SPARSE_LANES - 1).enumerate() {
+        if let (Some(index), Some(value)) = (index_tail.get(i), values_tail.get(i)) {
+            let mask = 0u32.wrapping_sub(u32::from(i < left));
+            *column = *column & !mask | index.after(*column) & mask;
+            *sum = M::mul_add(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
+        }
+    }
+    sums
 }
 
 /// Sum of a power of two of sums, halved over and over: short dependencies, small rounding errors.

@@ -1,0 +1,13 @@
+//! End to end: the command line as a person uses it, and artifacts against an oracle of networks.
+
+mod bad_input;
+mod common;
+mod compile;
+mod execute;
+#[cfg(unix)]
+mod interrupt;
+mod train;
+
+/// The definitions of the ops in f64, which the runtime's own tests compare with as well.
+#[path = "../../../runtime/tests/suite/oracle.rs"]
+mod oracle;
