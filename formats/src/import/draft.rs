@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use super::graph::{self, Comments, Graph};
 use super::tensors::{Entry, Layer, Tensors, natural};
-use super::{ImportError, ImportOptions, load_bytes, map, parse};
+use super::{Format, ImportError, ImportOptions, format as file_format, load_bytes, map, safetensors};
 use crate::op::{Activation, Conv2d, Dense, Op, Padding, Shape};
 
 /// A description of the network in a file, as TOML. Where the architecture is known it is exact.
@@ -17,9 +17,14 @@ use crate::op::{Activation, Conv2d, Dense, Op, Padding, Shape};
 pub fn draft(path: &Path) -> Result<String, ImportError> {
     let bytes = map(path)?;
     match load_bytes(path, &bytes, &ImportOptions::default()) {
+        Ok(network) if file_format(path, &bytes)? == Format::Onnx => {
+            let head = "Tensors have the names of the ONNX model; give this file with --graph beside it.";
+            let comments = Comments { head: Vec::from([head.into()]), ..Default::default() };
+            Ok(Graph::from(&network).to_text(&comments))
+        }
         Ok(network) => Ok(graph::to_toml(&network)),
         Err(ImportError::UnknownArchitecture { .. } | ImportError::Family { .. }) => {
-            Ok(Draft::of(&parse(path, &bytes)?.tensors))
+            Ok(Draft::of(&safetensors::parse(path, &bytes)?.tensors))
         }
         Err(error) => Err(error),
     }

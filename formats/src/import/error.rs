@@ -10,13 +10,15 @@ use std::vec::Vec;
 use thiserror::Error;
 
 use super::graph::GraphError;
+use super::onnx::{OnnxError, Unsupported};
 use super::tensors::{DtypeError, Tensors};
 use crate::artifact::FileError;
 use crate::network::NetworkError;
 use crate::preprocess::MAX_CHANNELS;
 
-/// Why a network could not be imported or saved. One line that names the file; only an
-/// unknown architecture lists, below that line, the families that are known and the tensors.
+/// Why a network could not be imported or saved. One line that names the file; only two kinds
+/// list more below that line: an unknown architecture the families that are known and the
+/// tensors, an ONNX model with unsupported nodes all of them.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -35,7 +37,7 @@ pub enum ImportError {
         path: PathBuf,
     },
     /// The file is of no known format.
-    #[error("{}: is not a .safetensors file", path.display())]
+    #[error("{}: is neither a .safetensors file nor an .onnx model", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -122,6 +124,22 @@ pub enum ImportError {
         path: PathBuf,
         /// What it holds.
         tensors: TensorList,
+    },
+    /// An ONNX model is not of a form that can be imported.
+    #[error("{}: {error}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: Box<OnnxError>,
+    },
+    /// Nodes of an ONNX model cannot be imported.
+    #[error("{}: {error}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        error: Unsupported,
     },
     /// The file could not be written; nothing is left behind.
     #[error("cannot write {0}")]

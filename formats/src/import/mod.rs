@@ -1,11 +1,12 @@
-//! Trained networks from files: a `.safetensors` file gives the tensors, and the graph comes from
-//! the first of
+//! Trained networks from files. An [ONNX](onnx) model gives graph and tensors. A `.safetensors`
+//! file gives the tensors, and the graph comes from the first of
 //! 1. a description that the caller names ([`ImportOptions::graph`]; its language: [`graph`]),
 //! 2. a description in the file's metadata, key [`GRAPH_KEY`], as [`save`] writes it,
 //! 3. the names and shapes of the tensors, for the families in [`known`].
 //!
 //! A description may use some of a file's tensors and leave others; a known family must account
-//! for every tensor, so that a larger network is never taken for a smaller one.
+//! for every tensor, so that a larger network is never taken for a smaller one. A description that
+//! the caller names replaces the graph of an ONNX model too.
 //!
 //! Integer tensors are read only as parts of a sparse one: `NAME.values`, `NAME.indices`,
 //! `NAME.indptr` and `NAME.shape` are `NAME.weight` in CSR, expanded when it is read.
@@ -15,6 +16,7 @@ mod draft;
 mod error;
 pub mod graph;
 pub mod known;
+pub mod onnx;
 mod options;
 mod safetensors;
 mod tensors;
@@ -53,7 +55,14 @@ pub fn load(path: &Path, options: &ImportOptions<'_>) -> Result<Network, ImportE
 /// As [`load`], for a file that is in memory. `path` is for messages and gives the network its
 /// name.
 pub fn load_bytes(path: &Path, bytes: &[u8], options: &ImportOptions<'_>) -> Result<Network, ImportError> {
-    let contents = parse(path, bytes)?;
+    if format(path, bytes)? == Format::Onnx {
+        let network = onnx::load(path, bytes, options)?;
+        let Some(origin) = options.graph else { return Ok(network) };
+        let tensors = Tensors::from(&network.tensors[..]);
+        let graph = described(origin, &read_text(origin)?, Some(&tensors), options)?;
+        return finish(graph, path, Some(&tensors), options).map_err(|e| locate(e, path, origin, None));
+    }
+    let contents = safetensors::parse(path, bytes)?;
     let tensors = &contents.tensors;
     let origin = options.graph.unwrap_or(path);
     let (graph, family) = if let Some(origin) = options.graph {
@@ -94,15 +103,28 @@ pub fn save(network: &Network, path: &Path) -> Result<(), ImportError> {
 /// All tensors of a file as f32, in natural order of their names.
 pub fn read_tensors(path: &Path) -> Result<Vec<Tensor>, ImportError> {
     let bytes = map(path)?;
-    let contents = parse(path, &bytes)?;
+    if format(path, &bytes)? == Format::Onnx {
+        let mut tensors = onnx::load(path, &bytes, &ImportOptions::default())?.tensors;
+        tensors.sort_by(|a, b| tensors::natural(&a.name, &b.name));
+        return Ok(tensors);
+    }
+    let contents = safetensors::parse(path, &bytes)?;
     let tensors: Result<_, DtypeError> = contents.tensors.iter().map(Entry::to_tensor).collect();
     tensors.map_err(|error| ImportError::Dtype { path: path.into(), error })
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Safetensors,
+    Onnx,
+}
+
 /// The one place that tells file formats apart.
-fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Contents<'a>, ImportError> {
+fn format(path: &Path, bytes: &[u8]) -> Result<Format, ImportError> {
     if safetensors::detect(bytes) {
-        safetensors::parse(path, bytes)
+        Ok(Format::Safetensors)
+    } else if onnx::detect(path, bytes) {
+        Ok(Format::Onnx)
     } else {
         Err(ImportError::UnknownFormat { path: path.into() })
     }

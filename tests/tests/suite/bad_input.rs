@@ -91,12 +91,12 @@ fn networks() {
         ("cut.safetensors", "cut.safetensors: is damaged or truncated"),
         ("short.safetensors", "short.safetensors"),
         ("empty.safetensors", "empty.safetensors"),
-        ("png.safetensors", "png.safetensors: is not a .safetensors file"),
+        ("png.safetensors", "png.safetensors: is neither a .safetensors file nor an .onnx model"),
         ("lies.safetensors", "lies.safetensors"),
         ("missing.safetensors", "missing.safetensors: cannot be read"),
         ("folder", "folder: is not a regular file"),
         ("/dev/zero", "/dev/zero: is not a regular file"),
-        ("good.tfc", "good.tfc: is not a .safetensors file"),
+        ("good.tfc", "good.tfc: is neither a .safetensors file nor an .onnx model"),
     ];
     let cases: Vec<(String, &str)> = bad
         .iter()

@@ -1,0 +1,121 @@
+//! Arithmetic of two values, or of a value and a constant, and concatenation.
+
+use std::format;
+use std::vec::Vec;
+
+use super::super::builder::Builder;
+use super::super::constant::{Reason, axis};
+use super::super::feature::Feature;
+use super::super::node::{Call, Value};
+use super::channels::{Affine, affine, per_channel};
+use crate::op::Op;
+
+/// `Add`, `Sum`, `Sub`, `Mul`, `Div`.
+pub(super) fn arithmetic(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Reason> {
+    let constant = |v: &Option<Value>| matches!(v, Some(Value::Constant(_)));
+    match &call.inputs[..] {
+        inputs if !inputs.iter().any(constant) => sum(call, builder),
+        [a, _] if constant(a) => with_constant(call, 1, 0, builder),
+        [_, b] if constant(b) => with_constant(call, 0, 1, builder),
+        _ => Err("a sum of several values and constants is not supported".into()),
+    }
+}
+
+fn features<'c>(call: &'c Call<'_>) -> Result<Vec<&'c Feature>, Reason> {
+    let features: Vec<_> = (0..call.inputs.len()).map(|i| call.feature(i)).collect::<Result<_, _>>()?;
+    if features.is_empty() {
+        return Err("it has no inputs".into());
+    }
+    Ok(features)
+}
+
+fn sum(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Reason> {
+    if !matches!(call.op(), "Add" | "Sum") {
+        return Err("of two computed values only sums are supported".into());
+    }
+    let inputs = features(call)?;
+    let x = inputs[0];
+    if let [_] = inputs[..] {
+        return Ok(x.clone());
+    }
+    if let Some(y) = inputs.iter().find(|y| y.dims != x.dims || y.sequence() != x.sequence()) {
+        return Err(format!("{:?} and {:?} are not of one shape and order", x.dims, y.dims));
+    }
+    let ids = inputs.iter().map(|y| y.id).collect();
+    let (id, shape) = builder.push(call.name.clone(), Op::Add, ids, Vec::new())?;
+    Ok(x.like(id, shape))
+}
+
+fn with_constant(
+    call: &Call<'_>,
+    value: usize,
+    constant: usize,
+    builder: &mut Builder,
+) -> Result<Feature, Reason> {
+    let (x, c) = (call.feature(value)?, call.constant(constant)?);
+    let values = per_channel(x, c, builder)?;
+    builder.charge(values.len())?;
+    let all = |v: f32| std::vec![v; values.len()];
+    let first = value == 0;
+    let Affine { scale, shift } = match call.op() {
+        "Add" | "Sum" => Affine { scale: all(1.0), shift: values },
+        "Sub" if first => Affine { scale: all(1.0), shift: values.iter().map(|v| -v).collect() },
+        "Sub" => Affine { scale: all(-1.0), shift: values },
+        "Mul" => Affine { scale: values.clone(), shift: all(0.0) },
+        _ if first => Affine { scale: values.iter().map(|v| v.recip()).collect(), shift: all(0.0) },
+        _ => return Err("a constant divided by a value is not supported".into()),
+    };
+    if scale.iter().all(|&s| s == 1.0)
+        && let Some(out) = shifted(x, &c.name, &shift, builder)?
+    {
+        return Ok(out);
+    }
+    affine(call, x, Affine { scale, shift }, builder)
+}
+
+/// Adds to the node that computes `x`, if that is possible: as the bias of a layer that has none,
+/// or to the summand of a scaling.
+fn shifted(x: &Feature, name: &str, shift: &[f32], builder: &mut Builder) -> Result<Option<Feature>, Reason> {
+    let is_affine = builder.affine == Some(x.id);
+    let Some(node) = builder.producer(x) else { return Ok(None) };
+    match (node.op, &node.params[..]) {
+        (Op::Conv2d(_) | Op::Dense(_), [_]) => {
+            let bias = builder.new_tensor(name, Vec::from([shift.len()]), shift.to_vec())?;
+            if let Some(node) = builder.producer(x) {
+                node.params.push(bias);
+            }
+            Ok(Some(x.clone()))
+        }
+        (Op::BatchNorm { .. }, &[_, beta, ..]) if is_affine => {
+            let beta = builder.network.tensors.get_mut(beta).map(|t| t.data.iter_mut());
+            beta.into_iter().flatten().zip(shift).for_each(|(beta, shift)| *beta += shift);
+            Ok(Some(x.clone()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `Concat` of channels.
+pub(super) fn concat(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Reason> {
+    let inputs = features(call)?;
+    let x = inputs[0];
+    let at = axis(call.int("axis", 1), x.dims.len())?;
+    let mut dims = x.dims.clone();
+    dims[at] = 0;
+    for y in &inputs {
+        let same = y.channel_axis() == Some(at)
+            && y.dims.len() == dims.len()
+            && dims.iter().zip(&y.dims).enumerate().all(|(i, (x, y))| i == at || x == y)
+            && y.groups() == x.groups();
+        if !same {
+            return Err(format!(
+                "it joins {:?} and {:?} at axis {at}, which is not that of the channels of both",
+                x.dims, y.dims
+            ));
+        }
+        dims[at] = dims[at].checked_add(y.dims[at]).ok_or("its result is too large")?;
+    }
+    let ids = inputs.iter().map(|y| y.id).collect();
+    let (id, shape) = builder.push(call.name.clone(), Op::Concat, ids, Vec::new())?;
+    Ok(Feature { dims, ..x.like(id, shape) })
+}
