@@ -25,7 +25,7 @@ use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
 /// outputs for random inputs agree. With --data the network is pruned, fine-tuned and measured.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Trained network: model.safetensors.
+    /// Trained network: model.safetensors or model.onnx.
     input: PathBuf,
     /// Artifact to write [default: the input with extension .tfc].
     #[arg(short, long, value_name = "FILE")]

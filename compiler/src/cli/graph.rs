@@ -7,7 +7,7 @@ use tfc_formats::import;
 
 use super::output::print;
 
-/// Draft a graph.toml for a safetensors file; open questions are marked `# ?`.
+/// Draft a graph.toml for a safetensors or ONNX file; open questions are marked `# ?`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Trained network: model.safetensors.
