@@ -4,11 +4,11 @@
 //! [`Checkpoint`] in postcard.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use crc::{CRC_32_ISO_HDLC, CRC_64_XZ, Crc, Table};
 use serde::{Deserialize, Serialize};
+use tfc_formats::artifact::{FileError, write_file};
 use tfc_formats::dataset::Samples;
 use tfc_formats::network::Network;
 
@@ -132,15 +132,10 @@ impl Checkpoint {
     pub(super) fn write(&self, path: &Path) -> Result<(), TrainError> {
         let failed = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
         let body = postcard::to_stdvec(self).map_err(|e| failed(e.to_string()))?;
-        let write = || -> std::io::Result<()> {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&with_header(&body))?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|e| failed(format!("cannot be written: {e}")))
+        write_file(path, &with_header(&body)).map_err(|e| match e {
+            FileError::Io { error, .. } => failed(format!("cannot be written: {error}")),
+            other => failed(other.to_string()),
+        })
     }
 
     /// Reads the checkpoint of a run that was started with these inputs.
