@@ -155,3 +155,52 @@ pub(super) fn write_values(writer: &mut Writer, values: &[f32], precision: Preci
         Precision::F16 => writer.f16s(&values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tfc_formats::network::{Node, Tensor};
+    use tfc_formats::op::{Dense, Op, Shape};
+    use tfc_formats::preprocess::Preprocess;
+
+    use super::super::{Encoded, encode};
+    use super::*;
+
+    /// The artifact of one dense layer of 8 x 100 with this many weights that are not zero.
+    fn layer(nonzeros: usize, precision: Precision) -> Encoded {
+        let data = (0..800).map(|at| if at < nonzeros { 1.0 } else { 0.0 }).collect();
+        let network = Network {
+            name: "one".into(),
+            input: Shape::vector(100),
+            preprocess: Preprocess::identity(),
+            nodes: vec![Node {
+                name: "fc".into(),
+                op: Op::Dense(Dense { out_features: 8, transposed: false }),
+                inputs: vec![0],
+                params: vec![0],
+            }],
+            tensors: vec![Tensor { name: "w".into(), shape: vec![8, 100], data }],
+            output: 1,
+        };
+        network.check().unwrap();
+        encode(&network, &[precision]).unwrap()
+    }
+
+    #[test]
+    fn a_sparse_encoding_has_to_save_a_quarter() {
+        let chosen = |nonzeros, precision| layer(nonzeros, precision).candidates[&0][0].clone();
+        // f16: 3 bytes an entry and 8 of row lengths, against 1600.
+        assert_eq!(chosen(397, Precision::F16), Candidate { encoding: "csr-u8", bytes: 3 * 397 + 8 });
+        assert_eq!(chosen(398, Precision::F16), Candidate { encoding: "dense", bytes: 1600 });
+        // f32: 5 bytes an entry, against 3200.
+        assert_eq!(chosen(478, Precision::F32), Candidate { encoding: "csr-u8", bytes: 5 * 478 + 8 });
+        assert_eq!(chosen(479, Precision::F32), Candidate { encoding: "dense", bytes: 3200 });
+    }
+
+    #[test]
+    fn what_f16_rounds_to_zero_is_no_entry() {
+        let tiny = |precision: Precision| precision.round(1e-9) == 0.0;
+        assert!(tiny(Precision::F16) && !tiny(Precision::F32));
+        let sparse = compress(2, 3, &[0.0, 1.0, 0.0, 2.0, 0.0, 3.0]);
+        assert_eq!((sparse.nnz(), sparse.indices()), (3, &[1, 0, 2][..]));
+    }
+}

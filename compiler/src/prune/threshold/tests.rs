@@ -78,6 +78,15 @@ fn scopes_compare_what_they_say() {
     assert_eq!(lamp.iter().sum::<usize>(), 466);
     let share = |tensor: usize| lamp[tensor] as f64 / lens[tensor] as f64;
     assert!(share(0) < share(3) && share(3) < share(1) && share(1) < share(2), "{lamp:?}");
+    // As many zeros, but where a weight is multiplied often.
+    let time = counts(Scope::Time);
+    assert_eq!(time.iter().sum::<usize>(), 466);
+    assert!(time[0] > lamp[0] && time[1] > lamp[1] && time[2] < lamp[2], "{lamp:?} {time:?}");
+}
+
+#[test]
+fn a_weight_is_used_once_a_position() {
+    assert_eq!(uses(&small_lenet()), [64.0, 16.0, 1.0, 1.0]);
 }
 
 #[test]
