@@ -21,8 +21,8 @@ const EPOCHS_PER_LEVEL: usize = 4;
 
 /// Prunes level by level for as long as validation error stays below `dense + drop` points. A
 /// level that does so before fine-tuning is not fine-tuned; the last one that is kept is, and stays
-/// so if that makes it better. Finished levels are kept in `work`,
-/// so that a stopped search goes on where it was.
+/// so if that makes it better. Finished levels are kept in `work`, so that a stopped search goes on
+/// where it was.
 pub(super) fn search<D: Device>(
     stage: &Stage<'_, '_, D>,
     network: &mut Network,
@@ -34,9 +34,10 @@ pub(super) fn search<D: Device>(
     let mut history = Vec::new();
     let mut notes = Vec::new();
     let start = zero_share(network);
+    let mut kept = None;
     for level in LEVELS.into_iter().filter(|level| *level > start) {
         let saved = work.map(|work| work.join(format!("level-{level}.safetensors")));
-        let mut pruned = match resumed(stage.resume, network, saved.as_deref())? {
+        let pruned = match resumed(stage.resume, network, saved.as_deref())? {
             Some(pruned) => pruned,
             None => {
                 let mut pruned = network.clone();
@@ -58,11 +59,11 @@ pub(super) fn search<D: Device>(
         if !fits {
             break;
         }
-        std::mem::swap(network, &mut pruned);
+        *network = pruned;
+        kept = Some(found);
     }
-    if zero_share(network) > start {
+    if let Some(untuned) = kept.filter(|_| epochs > 0) {
         let mut tuned = network.clone();
-        let untuned = error(network, validation)?;
         history.extend(stage.run(&mut tuned, None, stage.options.training.epochs)?);
         let found = error(&tuned, validation)?;
         if found <= untuned {

@@ -162,7 +162,7 @@ pub fn compile<D: Device>(
 
     let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
     let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
-    let mut report = CompileReport {
+    let report = CompileReport {
         producer: PRODUCER.to_owned(),
         network: network.name.clone(),
         device: device.name(),
@@ -172,7 +172,7 @@ pub fn compile<D: Device>(
         test: errors(|scores| &scores.test),
         test_confusion: scores.as_ref().map(|scores| scores.test.confusion.clone()),
         zero_percent: zero_percent(&artifact),
-        factorizations: Vec::new(),
+        factorizations,
         dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
         file_bytes: chosen.encoded.bytes.len() as u64,
         arena_bytes: u64::from(artifact.header().arena_len),
@@ -180,7 +180,6 @@ pub fn compile<D: Device>(
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
-    report.factorizations = factorizations;
     Ok(Compiled { bytes: chosen.encoded.bytes, report })
 }
 

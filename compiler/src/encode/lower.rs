@@ -47,7 +47,7 @@ pub(super) enum Param {
 }
 
 pub(super) fn lower(network: &Network) -> Result<Lowered<'_>, EncodeError> {
-    let shapes = network.shapes().expect("a checked network has shapes");
+    let shapes = network.shapes()?;
     let halos = halos(network);
     let mut lowering = Lowering {
         network,

@@ -13,7 +13,7 @@ pub use matrix::{Candidate, Precision};
 use std::collections::BTreeMap;
 
 use tfc_formats::artifact::{Dtype, Header, Step, Value, WriteError, Writer, scratch_len};
-use tfc_formats::network::{Network, TensorId};
+use tfc_formats::network::{Network, NetworkError, TensorId};
 use tfc_formats::op::Shape;
 
 /// Name and version in the files that this build writes.
@@ -48,6 +48,9 @@ pub enum EncodeError {
     /// The values do not fit a 32-bit arena.
     #[error("the activations of network `{0}` need more than 4 GiB")]
     ArenaTooLarge(String),
+    /// The network does not pass its checks.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// The writer refused.
     #[error(transparent)]
     Write(#[from] WriteError),

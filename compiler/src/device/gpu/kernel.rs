@@ -55,9 +55,9 @@ impl Kernel {
             Kernel::Axpby => (source!("axpby"), 1, 1),
             Kernel::Mul => (source!("mul"), 1, 1),
             Kernel::SoftmaxCrossEntropy => (source!("sum", "softmax_cross_entropy"), 3, 2),
-            Kernel::UpdateSgd => (source!("update_sgd"), 2, 2),
-            Kernel::UpdateAdam => (source!("update_adam"), 2, 3),
-            Kernel::UpdateRmsProp => (source!("update_rmsprop"), 2, 2),
+            Kernel::UpdateSgd => (source!("update", "update_sgd"), 2, 2),
+            Kernel::UpdateAdam => (source!("update", "update_adam"), 2, 3),
+            Kernel::UpdateRmsProp => (source!("update", "update_rmsprop"), 2, 2),
             Kernel::AddSignedParts => (source!("add_signed_parts"), 1, 2),
             Kernel::MultiplicativeUpdate => (source!("multiplicative_update"), 2, 1),
         }

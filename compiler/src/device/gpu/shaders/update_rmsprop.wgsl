@@ -8,8 +8,6 @@ struct Params {
 }
 
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read> gradient: array<f32>;
-@group(0) @binding(1) var<storage, read> mask: array<f32>;
 @group(0) @binding(2) var<storage, read_write> square: array<f32>;
 @group(0) @binding(3) var<storage, read_write> weight: array<f32>;
 
@@ -19,10 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if i >= p.len {
         return;
     }
-    var keep = 1.0;
-    if p.masked != 0u {
-        keep = mask[i];
-    }
+    let keep = keep_of(i);
     let w = weight[i];
     let g = gradient[i];
     let s = p.rho * square[i] + (1.0 - p.rho) * g * g;

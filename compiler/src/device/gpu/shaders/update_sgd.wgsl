@@ -7,8 +7,6 @@ struct Params {
 }
 
 var<immediate> p: Params;
-@group(0) @binding(0) var<storage, read> gradient: array<f32>;
-@group(0) @binding(1) var<storage, read> mask: array<f32>;
 @group(0) @binding(2) var<storage, read_write> velocity: array<f32>;
 @group(0) @binding(3) var<storage, read_write> weight: array<f32>;
 
@@ -18,10 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if i >= p.len {
         return;
     }
-    var keep = 1.0;
-    if p.masked != 0u {
-        keep = mask[i];
-    }
+    let keep = keep_of(i);
     let w = weight[i];
     let v = p.momentum * velocity[i] + gradient[i] + p.decay * w;
     velocity[i] = v * keep;
