@@ -54,6 +54,11 @@ pub struct StepTime {
     pub share: f64,
 }
 
+/// An input to time with: a ramp, neither all zero nor denormal anywhere.
+pub fn ramp(elements: usize) -> Vec<f32> {
+    (0..elements).map(|at| (at % 251) as f32 / 251.0).collect()
+}
+
 /// Times artifacts turn by turn for about `seconds` in all on the same input.
 pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Latency>, ExecuteError> {
     let aligned: Vec<AlignedBytes> = files.iter().map(|bytes| AlignedBytes::from(*bytes)).collect();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::bench::{Latency, latencies};
+use crate::bench::{Latency, latencies, ramp};
 use crate::encode::densify;
 use crate::report::{Align, bytes, table};
 use anyhow::Result;
@@ -56,8 +56,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         names.push("the same steps, dense f32".into());
     }
     let elements = artifact.header().input.shape.elements().unwrap_or(0) as usize;
-    // A ramp: neither all zero nor denormal anywhere.
-    let input: Vec<f32> = (0..elements).map(|at| (at % 251) as f32 / 251.0).collect();
+    let input = ramp(elements);
     let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
     let measured = latencies(&files, &input, args.seconds)?;
     let base = measured[0].p50_us;

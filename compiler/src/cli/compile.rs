@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::compile::{Compiled, Context, Event, Goal, LowRank, Options, Work, compile};
+use crate::compile::{Budget, Compiled, Context, Event, Goal, LowRank, Options, Work, compile};
 use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
 use crate::prune::{Method, Scope};
@@ -13,16 +13,18 @@ use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{self, Dataset};
 use tfc_formats::network::Network;
 
-use super::Global;
-use super::input::{InputArgs, count};
-use super::output::{check_distinct, check_writable, emit, note, work_folder};
+use super::input::{InputArgs, count, micros, size};
+use super::output::{check_distinct, check_writable, emit, emit_and_check, note, work_folder};
 use super::progress::Bar;
 use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
+use super::{CheckFailed, Global};
 
 /// Compile a trained network into a .tfc file.
 ///
 /// Without --data weights stay as they are: zeros are stored as such, values as f16 where the
 /// outputs for random inputs agree. With --data the network is pruned, fine-tuned and measured.
+/// How far is a share of zeros or a budget. Where a budget cannot be met, the exit status is 1 and
+/// the nearest artifact is written with extension .nearest.tfc instead.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Trained network: model.safetensors or model.onnx.
@@ -34,11 +36,19 @@ pub(super) struct Args {
     #[arg(long)]
     data: Option<String>,
     /// Share of all weights that become zero, e.g. 0.95.
-    #[arg(long, value_name = "SHARE", conflicts_with = "max_drop")]
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["max_drop", "max_bytes", "max_latency"])]
     sparsity: Option<f64>,
-    /// Largest loss of accuracy on the validation set, in points [default with --data: 0.25].
+    /// Largest loss of accuracy on the validation set, in points: as small as that permits, or as the
+    /// other limits ask for [default with --data and no other limit: 0.25].
     #[arg(long, value_name = "POINTS")]
     max_drop: Option<f64>,
+    /// Largest file, e.g. 60kB (1 kB is 1000 bytes, 1 kiB 1024): as accurate as that permits.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_bytes: Option<u64>,
+    /// Longest median time of one sample on one thread of this machine, e.g. 200us or 1.5ms: as
+    /// accurate as that permits.
+    #[arg(long, value_name = "TIME", value_parser = micros)]
+    max_latency: Option<f64>,
     /// What scores a weight: mfbp, mfbp-inflate, tri, magnitude or random.
     #[arg(long, default_value_t = Method::Magnitude)]
     method: Method,
@@ -106,6 +116,10 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         check_distinct(report, &output)?;
     }
     let options = options(args, data.is_some());
+    let nearest = output.with_extension("nearest.tfc");
+    if matches!(options.goal, Goal::Budget(_)) {
+        check_writable(&nearest, args.force)?;
+    }
     let tunes = data.is_some() && options.training.epochs > 0;
     let factorizes = options.low_rank == LowRank::Tri || options.method.needs_factors();
     let computes = options.changes_weights() && (tunes || factorizes);
@@ -115,11 +129,25 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         AnyDevice::Cpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
         AnyDevice::Gpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
     }?;
+    let budget = compiled.report.budget.as_ref();
+    let missed = budget.filter(|budget| !budget.met);
+    // What does not meet its budget must not be taken for what does, and was work all the same.
+    let output = if missed.is_some() { nearest } else { output };
     write_file(&output, &compiled.bytes)?;
     if let Some(path) = &args.report {
         write_file(path, serde_json::to_string_pretty(&compiled.report)?.as_bytes())?;
     }
-    emit(global, || compiled.report.text(), &compiled.report)?;
+    let check = match missed {
+        Some(missed) => Err(CheckFailed(format!(
+            "no artifact within {}; the nearest, {}, is in {}",
+            missed.budget,
+            missed.front[missed.kept].text(),
+            output.display()
+        ))
+        .into()),
+        None => Ok(()),
+    };
+    emit_and_check(emit(global, || compiled.report.text(), &compiled.report), check)?;
     note(global, &format!("wrote {}", output.display()));
     if data.is_none() {
         note(
@@ -150,6 +178,8 @@ fn drive<D: crate::device::Device>(
         events: &mut |event| match event {
             Event::Training(progress) => bar.update(progress),
             Event::Factorizing(iteration) => bar.factorizing(iteration),
+            Event::Measuring { done, of } => bar.measuring(*done, *of),
+            Event::Attempt { number, zeros } => bar.attempt(*number, *zeros),
         },
         stop: &stop,
         work: work.as_ref(),
@@ -166,11 +196,15 @@ fn options(args: &Args, has_data: bool) -> Options {
     /// Points of validation accuracy that may go if a person says nothing.
     const MAX_DROP: f64 = 0.25;
     let factorizes = matches!(args.low_rank, LowRank::Svd | LowRank::Tri);
-    let goal = match (args.sparsity, args.max_drop) {
-        (Some(sparsity), _) => Goal::Sparsity(sparsity),
-        (None, Some(drop)) => Goal::MaxDrop(drop),
-        (None, None) if has_data && args.training.epochs > 0 && !factorizes => Goal::MaxDrop(MAX_DROP),
-        (None, None) => Goal::Keep,
+    let budget =
+        Budget { max_drop: args.max_drop, max_bytes: args.max_bytes, max_latency_us: args.max_latency };
+    let goal = match args.sparsity {
+        Some(sparsity) => Goal::Sparsity(sparsity),
+        None if budget != Budget::default() => Goal::Budget(budget),
+        None if has_data && args.training.epochs > 0 && !factorizes => {
+            Goal::Budget(Budget { max_drop: Some(MAX_DROP), ..budget })
+        }
+        None => Goal::Keep,
     };
     let distill = Distill { temperature: args.temperature, weight: args.distill };
     Options {

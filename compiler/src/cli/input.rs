@@ -68,6 +68,39 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(fault)
 }
 
+/// A number with a unit: how much of the last is one of each.
+fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    let value = number.parse::<f64>().ok()? * factor;
+    (value > 0.0 && value.is_finite()).then_some(value)
+}
+
+/// Bytes, such as `60kB`; a bare number is bytes too.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let units = [
+        ("B", 1.0),
+        ("kB", 1e3),
+        ("KB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("kiB", 1024.0),
+        ("KiB", 1024.0),
+        ("MiB", 1024.0 * 1024.0),
+        ("GiB", 1024.0 * 1024.0 * 1024.0),
+    ];
+    let bytes = text.parse().ok().or_else(|| with_unit(text, &units).map(|bytes| bytes as u64));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        "expected a size such as 60kB, 64kiB or 1.5MB (1 kB is 1000 bytes, 1 kiB 1024)".to_owned()
+    })
+}
+
+/// Microseconds of a time such as `200us`.
+pub(super) fn micros(text: &str) -> Result<f64, String> {
+    with_unit(text, &[("ns", 1e-3), ("us", 1.0), ("\u{b5}s", 1.0), ("ms", 1e3), ("s", 1e6)])
+        .ok_or_else(|| "expected a time with its unit, such as 200us or 1.5ms".to_owned())
+}
+
 fn shape(text: &str) -> Result<Shape, String> {
     let extents: Vec<u32> = text.split('x').map(u32::from_str).collect::<Result<_, _>>().unwrap_or_default();
     let shape = match extents[..] {
@@ -111,6 +144,33 @@ fn layout(text: &str) -> Result<Layout, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_and_times() {
+        for (text, bytes) in [
+            ("60kB", 60_000),
+            ("12 kB", 12_000),
+            ("1.5MB", 1_500_000),
+            ("64kiB", 65_536),
+            ("7", 7),
+            ("7B", 7),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in
+            ["", "kB", "60k", "60kb", "-1kB", "0", "0kB", "nan", "inf B", "1e3", "1.2.3kB", "0.1B", "60kB "]
+        {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        for (text, us) in
+            [("200us", 200.0), ("1.5ms", 1500.0), ("2 s", 2e6), ("500ns", 0.5), ("3\u{b5}s", 3.0)]
+        {
+            assert_eq!(micros(text), Ok(us), "{text}");
+        }
+        for bad in ["", "us", "200", "-1us", "0us", "1e3us", "200 m", "nanus"] {
+            assert!(micros(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn shapes_and_numbers() {

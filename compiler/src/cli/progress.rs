@@ -61,6 +61,27 @@ impl Bar {
         }
     }
 
+    /// Shows how far the measurement of layers is; in a log, that it begins.
+    pub(super) fn measuring(&mut self, done: usize, of: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+            bar.set_message("measuring how much each layer matters");
+        } else if self.log && done == 1 {
+            complain(&format!("measuring how much each layer matters, {of} measurements"));
+        }
+    }
+
+    /// Says that an artifact on the way to a budget begins.
+    pub(super) fn attempt(&mut self, number: usize, zeros: f64) {
+        let text = format!("point {number}: {:.2}% of weights zero", 100.0 * zeros);
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None if self.log => complain(&text),
+            None => {}
+        }
+    }
+
     /// Removes the bar.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {

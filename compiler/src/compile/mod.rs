@@ -6,6 +6,7 @@
 
 mod budget;
 mod error;
+mod finish;
 mod low_rank;
 mod options;
 mod precision;
@@ -13,7 +14,7 @@ mod stage;
 mod work;
 
 pub use error::CompileError;
-pub use options::{Goal, LowRank, Options};
+pub use options::{Budget, Goal, LowRank, Options};
 pub use stage::Event;
 pub use work::{Leftover, Work};
 
@@ -30,11 +31,8 @@ use crate::encode::{Encoded, PRODUCER, Precision, encode};
 use crate::execute::{self, Score};
 use crate::report::{CompileReport, ErrorPercent, Factorization, LayerChange, layers, zero_percent};
 use crate::train;
-use precision::Probe;
+use finish::{Finished, Limits, finish};
 use stage::{Listener, Split, Stage};
-
-/// Random inputs on which precisions are compared where there is no data.
-const PROBES: usize = 256;
 
 /// What surrounds a compilation.
 pub struct Context<'a> {
@@ -107,6 +105,7 @@ pub fn compile<D: Device>(
         resume: context.work.is_some_and(Work::resumed),
     };
     let mut untuned = None;
+    let mut searched = None;
     let epochs = options.training.epochs;
     match options.goal {
         Goal::Keep if matches!(options.low_rank, LowRank::Svd | LowRank::Tri) => {
@@ -122,65 +121,49 @@ pub fn compile<D: Device>(
             }
             history = stage.run(&mut network, Some(sparsity), epochs)?;
         }
-        Goal::MaxDrop(drop) => {
-            let scores = dense_scores.as_ref().ok_or(CompileError::NeedsData)?;
-            let limits = (scores.validation.error_percent(), drop);
+        Goal::Budget(limits) => {
+            let dense = dense_scores.as_ref().map(|scores| scores.validation.error_percent());
             let work = context.work.map(Work::path);
-            let found = budget::search(&stage, &mut network, limits, work)?;
-            history = found.0;
-            notes.extend(found.1);
+            searched = Some(budget::search(&stage, &network, limits, dense, work)?);
         }
     }
-
-    // A share of zeros that was asked for is kept: factors have none.
-    let mut reasons = Vec::new();
-    if let (LowRank::Auto, false, Some(split)) =
-        (options.low_rank, matches!(options.goal, Goal::Sparsity(_)), &split)
-    {
-        reasons = low_rank::shrink(&mut network, &split.validation, options.half)?;
-    }
-    let probe = match &split {
-        Some(split) => Probe::Samples(&split.validation),
-        None => Probe::Random { count: PROBES, seed: options.seed },
+    let (finished, searched) = match searched {
+        Some(budget::Outcome { finished, history: epochs, report }) => {
+            history = epochs;
+            (finished, Some(report))
+        }
+        None => (finish(network, options, split.as_ref(), &Limits::default())?, None),
     };
-    let mut chosen = precision::choose(&network, &probe, options.half)?;
-    if let (Goal::MaxDrop(drop), Some(split), Some(dense)) = (options.goal, &split, &dense_scores) {
-        let limit = dense.validation.error_percent() + drop;
-        if execute::score(&chosen.encoded.bytes, &split.validation)?.error_percent() > limit {
-            chosen = precision::choose(&network, &probe, false)?;
-            notes.push("kept f32, since f16 would break the limit on validation error".to_owned());
-        }
-    }
-    if !chosen.kept_f32.is_empty() {
-        notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
-    }
-    let scores = data.map(|data| Scores::of(&chosen.encoded, &split, data)).transpose()?;
+    let Finished { network, encoded, reasons, notes: more } = finished;
+    notes.extend(more);
+    let scores = data.map(|data| Scores::of(&encoded, &split, data)).transpose()?;
     let errors = |of: fn(&Scores) -> &Score| {
         let (dense, artifact) = (dense_scores.as_ref()?, scores.as_ref()?);
         Some(ErrorPercent::new(of(dense), untuned.as_ref().map(of), of(artifact)))
     };
 
-    let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
+    let aligned = AlignedBytes::from(encoded.bytes.as_slice());
     let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
     let report = CompileReport {
         producer: PRODUCER.to_owned(),
         network: network.name.clone(),
         device: device.name(),
         options: serde_json::to_value(options).unwrap_or_default(),
-        layers: changes(original, &network, &artifact, &chosen.encoded, &reasons),
+        layers: changes(original, &network, &artifact, &encoded, &reasons),
         validation: errors(|scores| &scores.validation),
         test: errors(|scores| &scores.test),
         test_confusion: scores.as_ref().map(|scores| scores.test.confusion.clone()),
         zero_percent: zero_percent(&artifact),
         factorizations,
         dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
-        file_bytes: chosen.encoded.bytes.len() as u64,
+        file_bytes: encoded.bytes.len() as u64,
         arena_bytes: u64::from(artifact.header().arena_len),
+        budget: searched,
         history,
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
-    Ok(Compiled { bytes: chosen.encoded.bytes, report })
+    Ok(Compiled { bytes: encoded.bytes, report })
 }
 
 /// Scores of one artifact.
@@ -204,10 +187,12 @@ fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result
         Goal::Sparsity(s) if !(0.0..1.0).contains(&s) => {
             format!("sparsity is {s}; it is a share of zeros, from 0 to below 1 (95% is 0.95)")
         }
-        Goal::MaxDrop(d) if !(d >= 0.0 && d.is_finite()) => {
+        Goal::Budget(Budget { max_drop: Some(d), .. }) if !(d >= 0.0 && d.is_finite()) => {
             format!("the largest drop is {d}; it is in points of validation error, 0 or more")
         }
-        Goal::MaxDrop(_) if data.is_none() => return Err(CompileError::NeedsData),
+        Goal::Budget(Budget { max_drop: Some(_), .. }) if data.is_none() => {
+            return Err(CompileError::NeedsData);
+        }
         _ => return check_data(network, data, options),
     };
     Err(CompileError::Option(fault))

@@ -1,6 +1,6 @@
 //! What a person asks of `compile`.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use serde::{Serialize, Serializer};
 
@@ -16,8 +16,37 @@ pub enum Goal {
     Keep,
     /// This share of all weights of convolutions and dense layers is zero, 0 to 1.
     Sparsity(f64),
-    /// As many zeros as validation error permits: it may grow by so many points.
-    MaxDrop(f64),
+    /// As small as validation error permits, or as accurate as limits on size and time permit.
+    Budget(Budget),
+}
+
+/// What a person can afford. Limits that are `None` do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Budget {
+    /// Points by which validation error may grow.
+    pub max_drop: Option<f64>,
+    /// Bytes of the file.
+    pub max_bytes: Option<u64>,
+    /// Median time of one sample on one thread of this machine, microseconds.
+    pub max_latency_us: Option<f64>,
+}
+
+impl Budget {
+    /// Whether size or time is limited.
+    pub fn limits_cost(&self) -> bool {
+        self.max_bytes.is_some() || self.max_latency_us.is_some()
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = [
+            self.max_drop.map(|points| format!("{points} points of validation error")),
+            self.max_bytes.map(|bytes| format!("{bytes} bytes")),
+            self.max_latency_us.map(|us| format!("{us} us")),
+        ];
+        f.write_str(&limits.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Whether dense layers become chains of thinner ones.

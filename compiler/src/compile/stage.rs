@@ -11,7 +11,7 @@ use super::CompileError;
 use super::options::Options;
 use crate::device::Device;
 use crate::factorize::Iteration;
-use crate::prune::{self, Masks, sparsity_at};
+use crate::prune::{self, Masks, Scores, sparsity_at};
 use crate::train::{self, Control, Data, EpochStats, Progress, TrainOptions};
 
 /// What a compilation is doing.
@@ -21,6 +21,20 @@ pub enum Event {
     Factorizing(Iteration),
     /// A step of fine-tuning is done, or an epoch was validated.
     Training(Progress),
+    /// One of the measurements of how much each layer matters is done.
+    Measuring {
+        /// Measurements that are done.
+        done: usize,
+        /// All of them.
+        of: usize,
+    },
+    /// An artifact on the way to a budget begins.
+    Attempt {
+        /// Its number.
+        number: usize,
+        /// Share of zeros that it will have.
+        zeros: f64,
+    },
 }
 
 /// Hears of events, from scores as well as from training.
@@ -46,17 +60,27 @@ pub(super) struct Stage<'a, 'e, D> {
 }
 
 impl<D: Device> Stage<'_, '_, D> {
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         (self.events.borrow_mut())(&event);
+    }
+
+    /// What each weight scores.
+    pub(super) fn scores(&self, network: &Network) -> Result<Scores, CompileError> {
+        let mut progress = |iteration| self.tell(Event::Factorizing(iteration));
+        let options = &self.options.factors();
+        Ok(prune::scores(self.device, network, self.options.method, options, &mut progress)?)
     }
 
     /// Weights of the network that score lowest go, until this share of them is zero. Zeros
     /// that are there stay.
     pub(super) fn prune(&self, network: &Network, sparsity: f64) -> Result<Masks, CompileError> {
-        let mut progress = |iteration| self.tell(Event::Factorizing(iteration));
-        let options = &self.options.factors();
-        let scores = prune::scores(self.device, network, self.options.method, options, &mut progress)?;
+        let scores = self.scores(network)?;
         Ok(prune::masks(network, &scores, sparsity, self.options.scope, &Masks::of_nonzeros(network)))
+    }
+
+    /// Whether there is anything to fine-tune with.
+    pub(super) fn tunes(&self) -> bool {
+        self.data.is_some() && self.options.training.epochs > 0
     }
 
     /// Prunes to `sparsity` in rounds and fine-tunes for `epochs`; in one shot without
@@ -67,20 +91,34 @@ impl<D: Device> Stage<'_, '_, D> {
         sparsity: Option<f64>,
         epochs: usize,
     ) -> Result<Vec<EpochStats>, CompileError> {
+        let initial = zero_share(network);
+        let Some(target) = sparsity else { return self.tune(network, epochs, 0, &mut no_rounds) };
+        let rounds = self.options.rounds.clamp(1, epochs.max(1));
+        let mut masks = |round: usize, rounds: usize, network: &Network| {
+            self.prune(network, sparsity_at(round, rounds, initial, target))
+        };
+        self.tune(network, epochs, rounds, &mut masks)
+    }
+
+    /// Fine-tunes for `epochs` and prunes at the start of each of the first `rounds` of them, or
+    /// prunes once where there is no data or no epoch. `masks` gets the round, from 1, the number
+    /// of rounds and the network.
+    pub(super) fn tune(
+        &self,
+        network: &mut Network,
+        epochs: usize,
+        rounds: usize,
+        masks: &mut RoundMasks<'_>,
+    ) -> Result<Vec<EpochStats>, CompileError> {
         let Some(data) = self.data.filter(|_| epochs > 0) else {
-            if let Some(sparsity) = sparsity {
-                self.prune(network, sparsity)?.apply(network);
+            if rounds > 0 {
+                masks(1, 1, network)?.apply(network);
             }
             return Ok(Vec::new());
         };
-        let initial = zero_share(network);
-        let rounds = self.options.rounds.clamp(1, epochs);
-        let mut prune = |epoch: usize, network: &Network| match sparsity {
-            Some(target) if epoch < rounds => {
-                let sparsity = sparsity_at(epoch + 1, rounds, initial, target);
-                Ok(Some(self.prune(network, sparsity)?))
-            }
-            _ => Ok(None),
+        let mut prune = |epoch: usize, network: &Network| {
+            let masks = (epoch < rounds).then(|| masks(epoch + 1, rounds, network)).transpose()?;
+            Ok(masks)
         };
         let training = TrainOptions { epochs, ..self.options.training.clone() };
         let mut control = Control {
@@ -96,6 +134,14 @@ impl<D: Device> Stage<'_, '_, D> {
         let history = train::train(self.device, network, masks, data, &training, &mut prune, &mut control)?;
         Ok(history.epochs)
     }
+}
+
+/// New masks at the start of a round: its number from 1, the number of rounds, the network.
+pub(super) type RoundMasks<'a> = dyn FnMut(usize, usize, &Network) -> Result<Masks, CompileError> + 'a;
+
+/// For fine-tuning without pruning, in no rounds.
+pub(super) fn no_rounds(_: usize, _: usize, network: &Network) -> Result<Masks, CompileError> {
+    Ok(Masks::of_nonzeros(network))
 }
 
 /// Share of the weights of convolutions and dense layers that are zero.

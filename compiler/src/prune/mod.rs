@@ -1,7 +1,8 @@
 //! Which weights stay: scores, thresholds, schedules and the masks that come of them.
 //!
 //! [`scores`] says how much each weight matters, [`masks`] prunes the lowest until a sparsity is
-//! met, and [`sparsity_at`] spreads that over rounds.
+//! met (or [`masks_of_layers`] as many of each layer as a plan says), and [`sparsity_at`] spreads
+//! that over rounds.
 
 mod magnitude;
 mod mask;
@@ -15,5 +16,5 @@ mod tri;
 
 pub use mask::Masks;
 pub use schedule::sparsity_at;
-pub use score::{Method, Scores, scores};
-pub use threshold::{Scope, masks};
+pub use score::{Method, Scores, prunable, scores};
+pub use threshold::{Scope, masks, masks_of_layers};

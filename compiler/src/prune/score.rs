@@ -99,6 +99,11 @@ pub(super) fn weights(network: &Network) -> Vec<(TensorId, GroupKind)> {
     weights
 }
 
+/// The tensors that can be pruned, in their order.
+pub fn prunable(network: &Network) -> Vec<TensorId> {
+    weights(network).into_iter().map(|(tensor, _)| tensor).collect()
+}
+
 /// Scores all weights. Methods that need it factorize every group first, with `options`; the
 /// random method takes its seed from there.
 pub fn scores<D: Device>(

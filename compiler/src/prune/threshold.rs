@@ -87,19 +87,7 @@ struct Candidate {
 /// layers are zero, and no more than that rounded up to whole weights (in each set of the scope),
 /// unless `already` masks more. Nothing that `already` masks comes back. Biases are not pruned.
 pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, already: &Masks) -> Masks {
-    let candidates = |tensor: TensorId, score: &mut dyn FnMut(usize) -> f64| -> Vec<Candidate> {
-        let data = &network.tensors[tensor].data;
-        let kept = |index: usize| already.get(tensor).is_none_or(|keep| keep[index]);
-        let candidate = |(index, &w): (usize, &f32)| {
-            let kept_and_nonzero = (kept(index), w != 0.0);
-            Candidate { kept_and_nonzero, score: score(index), tensor, index }
-        };
-        data.iter().enumerate().map(candidate).collect()
-    };
-    let by_score = |tensor: TensorId| {
-        let scores = scores.get(tensor).unwrap_or_default();
-        candidates(tensor, &mut |index| scores.get(index).map_or(0.0, |&s| f64::from(s)))
-    };
+    let by_score = |tensor: TensorId| by_score(network, scores, tensor, already);
     let weights = weights(network);
     let tensors = |kind: Option<GroupKind>| {
         weights.iter().filter(move |(_, k)| kind.is_none_or(|kind| kind == *k)).map(|&(tensor, _)| tensor)
@@ -119,7 +107,7 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
             };
             let by_lamp = |tensor: TensorId| {
                 let lamp = lamp(&network.tensors[tensor].data);
-                candidates(tensor, &mut |index| lamp[index] / uses[tensor].powf(0.75))
+                candidates(network, tensor, already, |index| lamp[index] / uses[tensor].powf(0.75))
             };
             let (mut all, count) = with_count(tensors(None).flat_map(by_lamp).collect(), sparsity);
             let mut counts = vec![0; network.tensors.len()];
@@ -129,7 +117,47 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
             tensors(None).map(|t| (by_score(t), counts[t])).collect()
         }
     };
+    without_lowest(network, already, sets)
+}
 
+/// Masks under which so many weights of each of these tensors stay, those that score highest.
+/// Nothing that `already` masks comes back.
+pub fn masks_of_layers(
+    network: &Network,
+    scores: &Scores,
+    keep: &[(TensorId, usize)],
+    already: &Masks,
+) -> Masks {
+    let set = |&(tensor, keep): &(TensorId, usize)| {
+        let set = by_score(network, scores, tensor, already);
+        let pruned = set.len().saturating_sub(keep);
+        (set, pruned)
+    };
+    without_lowest(network, already, keep.iter().map(set).collect())
+}
+
+fn candidates(
+    network: &Network,
+    tensor: TensorId,
+    already: &Masks,
+    score: impl Fn(usize) -> f64,
+) -> Vec<Candidate> {
+    let data = &network.tensors[tensor].data;
+    let kept = |index: usize| already.get(tensor).is_none_or(|keep| keep[index]);
+    let candidate = |(index, &w): (usize, &f32)| {
+        let kept_and_nonzero = (kept(index), w != 0.0);
+        Candidate { kept_and_nonzero, score: score(index), tensor, index }
+    };
+    data.iter().enumerate().map(candidate).collect()
+}
+
+fn by_score(network: &Network, scores: &Scores, tensor: TensorId, already: &Masks) -> Vec<Candidate> {
+    let scores = scores.get(tensor).unwrap_or_default();
+    candidates(network, tensor, already, |index| scores.get(index).map_or(0.0, |&s| f64::from(s)))
+}
+
+/// Prunes the lowest of each set, as many as stand beside it.
+fn without_lowest(network: &Network, already: &Masks, sets: Vec<(Vec<Candidate>, usize)>) -> Masks {
     let mut masks = already.clone();
     let mut keep: Vec<Option<Vec<bool>>> = vec![None; network.tensors.len()];
     for (mut set, count) in sets {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::budget::BudgetReport;
 use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use crate::execute::Score;
@@ -39,6 +40,8 @@ pub struct CompileReport {
     pub arena_bytes: u64,
     /// Tri-factorizations in the order they were made.
     pub factorizations: Vec<Factorization>,
+    /// The search under a budget, if there was one.
+    pub budget: Option<BudgetReport>,
     /// Epochs of fine-tuning.
     pub history: Vec<EpochStats>,
     /// What was tried and kept, in words.
@@ -153,6 +156,10 @@ impl CompileReport {
         ]);
         let mut text = table(&columns, rows);
         text.push('\n');
+        if let Some(budget) = &self.budget {
+            text.push_str(&budget.text());
+            text.push('\n');
+        }
         for change in self.layers.iter().filter(|change| !change.why.is_empty()) {
             let _ = writeln!(text, "{}: {}", change.layer.name, change.why);
         }

@@ -1,9 +1,11 @@
 //! What users read: layers of an artifact, tables and JSON. Every number is measured on the artifact.
 
+mod budget;
 mod compile;
 mod layers;
 mod table;
 
+pub use budget::{BudgetReport, Curve, LayerZeros, Level, Point, Predicted};
 pub use compile::{CompileReport, ErrorPercent, Factorization, LayerChange};
 pub use layers::{Layer, layers, zero_percent};
 pub use table::{Align, bytes, percent, table};

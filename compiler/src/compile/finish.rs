@@ -1,0 +1,115 @@
+//! The end of a compilation: from a pruned network to its artifact.
+
+use tfc_formats::network::Network;
+
+use super::options::{Goal, LowRank, Options};
+use super::precision::{self, Chosen, Probe};
+use super::stage::Split;
+use super::{CompileError, low_rank};
+use crate::encode::{Encoded, Precision, encode};
+use crate::execute;
+
+/// Random inputs on which precisions are compared where there is no data.
+const PROBES: usize = 256;
+
+/// What an artifact must not exceed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Limits {
+    /// Validation error, in percent.
+    pub(super) error: Option<f64>,
+    /// Bytes of the file.
+    pub(super) bytes: Option<u64>,
+    /// Median time for one sample, microseconds.
+    pub(super) us: Option<f64>,
+}
+
+impl Limits {
+    /// The largest part by which a limit is exceeded, 0 if none is. Error that is not known exceeds
+    /// none; a tenth of a point is the least error that others are compared with.
+    pub(super) fn excess(&self, error: Option<f64>, bytes: u64, us: f64) -> f64 {
+        let part = |value: f64, limit: f64| (value - limit) / limit;
+        let error = error.zip(self.error).map(|(e, limit)| (e - limit) / limit.max(0.1));
+        let bytes = self.bytes.map(|limit| part(bytes as f64, limit as f64));
+        let us = self.us.map(|limit| part(us, limit));
+        [error, bytes, us].into_iter().flatten().fold(0.0, f64::max)
+    }
+}
+
+/// An artifact and how it came to be.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    /// The network as it is stored, before its values are rounded.
+    pub(super) network: Network,
+    /// The file.
+    pub(super) encoded: Encoded,
+    /// For layers, why they are factorized or not.
+    pub(super) reasons: Vec<(String, String)>,
+    /// What else a person should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Factorizes dense layers where that is smaller and as good, chooses precisions, and encodes.
+/// Precision gives way to a limit on bytes, and bytes to a limit on error.
+pub(super) fn finish(
+    mut network: Network,
+    options: &Options,
+    data: Option<&Split>,
+    limits: &Limits,
+) -> Result<Finished, CompileError> {
+    // A share of zeros that was asked for is kept: factors have none.
+    let mut reasons = Vec::new();
+    if let (LowRank::Auto, false, Some(data)) =
+        (options.low_rank, matches!(options.goal, Goal::Sparsity(_)), data)
+    {
+        reasons = low_rank::shrink(&mut network, &data.validation, options.half)?;
+    }
+    let probe = match data {
+        Some(data) => Probe::Samples(&data.validation),
+        None => Probe::Random { count: PROBES, seed: options.seed },
+    };
+    let chosen = precision::choose(&network, &probe, options.half)?;
+    let excess = |encoded: &Encoded| {
+        let error = match (limits.error, data) {
+            (Some(_), Some(data)) => Some(execute::score(&encoded.bytes, &data.validation)?.error_percent()),
+            _ => None,
+        };
+        Ok::<_, CompileError>(limits.excess(error, encoded.bytes.len() as u64, 0.0))
+    };
+    let Chosen { mut encoded, kept_f32 } = chosen;
+    let mut notes = Vec::new();
+    if !kept_f32.is_empty() {
+        notes.push(format!("kept f32, since f16 changes outputs: {}", kept_f32.join(", ")));
+    }
+    let mut least = excess(&encoded)?;
+    for (precision, note) in [
+        (
+            Precision::F16,
+            "stored as f16 although that changes outputs, since f32 would not fit the limit on bytes",
+        ),
+        (Precision::F32, "kept f32, since f16 would break the limit on validation error"),
+    ] {
+        if least > 0.0 && options.half {
+            let other = encode(&network, &vec![precision; network.tensors.len()])?;
+            let found = excess(&other)?;
+            if found < least {
+                (encoded, least, notes) = (other, found, vec![note.to_owned()]);
+            }
+        }
+    }
+    Ok(Finished { network, encoded, reasons, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_excess_counts() {
+        let limits = Limits { error: Some(2.0), bytes: Some(1000), us: None };
+        assert_eq!(limits.excess(Some(2.0), 1000, 1e9), 0.0);
+        assert_eq!(limits.excess(Some(2.5), 1100, 0.0), 0.25);
+        assert_eq!(limits.excess(None, 1500, 0.0), 0.5);
+        let exact = Limits { error: Some(0.0), us: Some(10.0), ..Limits::default() };
+        assert_eq!(exact.excess(Some(0.05), u64::MAX, 1.0), 0.5, "no division by 0");
+    }
+}
