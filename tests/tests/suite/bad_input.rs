@@ -263,6 +263,7 @@ fn numbers_out_of_range() {
     ];
     let mut cases = vec![
         ("compile good.safetensors -o out.tfc --max-drop=1".to_owned(), "--data"),
+        ("compile good.safetensors -o out.tfc --max-drop=1 --max-bytes=1kB".to_owned(), "--data"),
         ("bench good.tfc --seconds=nan".to_owned(), "--seconds is NaN"),
         ("bench good.tfc --seconds=-1".to_owned(), "--seconds is -1"),
         ("bench good.tfc --seconds=1e300".to_owned(), "--seconds is 1000"),
@@ -309,6 +310,10 @@ fn names_of_options() {
         ("compile good.safetensors -o out.tfc --solver newton", "unknown solver `newton`"),
         ("compile good.safetensors -o out.tfc --low-rank cp", "expected auto, svd, tri or off"),
         ("compile good.safetensors -o out.tfc --sparsity 0.5 --max-drop 1", "--max-drop"),
+        ("compile good.safetensors -o out.tfc --sparsity 0.5 --max-bytes 1kB", "--max-bytes"),
+        ("compile good.safetensors -o out.tfc --sparsity 0.5 --max-latency 1us", "--max-latency"),
+        ("compile good.safetensors -o out.tfc --max-bytes 60k", "expected a size such as 60kB"),
+        ("compile good.safetensors -o out.tfc --max-latency 200", "expected a time with its unit"),
         ("compile good.safetensors -o out.tfc --input-shape 3x4", "3x4"),
         ("compile good.safetensors -o out.tfc --optimizer lion", "lion"),
         ("eval good.tfc", "--data"),

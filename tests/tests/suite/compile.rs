@@ -87,6 +87,7 @@ fn names_in_json_are_stable() {
     let report = compile(&folder, "--sparsity 0.5 --epochs 1 -o a.tfc");
     let expected = [
         "arena_bytes",
+        "budget",
         "dense_bytes",
         "device",
         "factorizations",

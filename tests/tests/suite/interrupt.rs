@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::common::{DIGITS, Folder, perceptron, trained};
 
 /// Starts a command and interrupts it once its stderr has a line with this start; returns its
@@ -55,6 +57,31 @@ fn search() {
     folder.save("m.safetensors", trained());
     let args = format!("compile m.safetensors --data {DIGITS} --max-drop 20 --epochs 64 --device cpu");
     resumes(&folder, &args, "epoch 2/");
+}
+
+/// What was done before the stop is in the report of the run that went on.
+#[test]
+fn history_is_whole() {
+    let folder = Folder::new();
+    folder.save("m.safetensors", trained());
+    let args = format!("compile m.safetensors --data {DIGITS} --max-drop 20 --epochs 64 --device cpu");
+    let untimed = |report: &str| {
+        let report: Value = serde_json::from_slice(&folder.read(report)).unwrap();
+        let mut parts = [report["history"].clone(), report["budget"]["front"].clone()];
+        for part in parts.iter_mut().flat_map(|part| part.as_array_mut().unwrap()) {
+            part.as_object_mut().unwrap().retain(|key, _| !["seconds", "latency_us"].contains(&key.as_str()));
+        }
+        parts
+    };
+    folder.done(&format!("{args} -o whole --report whole.json"));
+    let args = format!("{args} -o resumed --report resumed.json");
+    // The last fine-tuning is the only one of so many epochs.
+    assert_eq!(interrupted(&folder, &args, "epoch 2/64"), Some(130));
+    folder.done(&format!("{args} --resume"));
+    assert_eq!(folder.read("resumed"), folder.read("whole"));
+    let [history, front] = untimed("resumed.json");
+    assert!(history.as_array().unwrap().len() > 64 && front.as_array().unwrap().len() > 2);
+    assert_eq!([history, front], untimed("whole.json"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! End to end: the command line as a person uses it, and artifacts against an oracle of networks.
 
 mod bad_input;
+mod budget;
 mod common;
 mod compile;
 mod execute;

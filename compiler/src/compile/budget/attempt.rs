@@ -18,7 +18,7 @@ use super::sensitivity::{count, curves};
 use crate::device::Device;
 use crate::execute;
 use crate::prune::{Masks, Scores, masks_of_layers, prunable, sparsity_at};
-use crate::report::{Curve, LayerZeros, Point, Predicted};
+use crate::report::{Curve, LayerZeros, Level, Point, Predicted};
 use crate::train::EpochStats;
 
 /// A file has at least this part of the bytes that it may have.
@@ -40,11 +40,20 @@ pub(super) enum Aim {
 /// What an attempt is to leave of each tensor.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
-    pub(super) keep: Vec<(TensorId, usize)>,
+    keep: Vec<Keep>,
     /// Whether the aim can be met; if not, the plan is as cheap as any.
     pub(super) fits: bool,
     pub(super) curves: Vec<Curve>,
     pub(super) predicted: Vec<Predicted>,
+}
+
+/// What a plan leaves of a tensor.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Keep {
+    tensor: TensorId,
+    weights: usize,
+    /// Whether it takes any.
+    taken: bool,
 }
 
 /// What is kept on disk of a finished attempt, beside its weights.
@@ -96,26 +105,29 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             None => None,
         };
         let mut network = network.clone();
-        let weights = self.file(number, "safetensors");
+        let changes = aim.is_some() || epochs > 0;
+        let weights = self.file(number, "safetensors").filter(|_| changes);
         let record: Option<Record> = self.load(number, "point")?;
-        let history = match (&record, &weights) {
-            (Some(record), Some(path)) => {
-                set_weights(&mut network, path)?;
+        let history = match (&record, &plan) {
+            (Some(record), _) => {
+                if let Some(path) = &weights {
+                    set_weights(&mut network, path)?;
+                }
                 record.history.clone()
             }
-            _ => match &plan {
-                Some(plan) => self.prune(&mut network, plan, aim, task)?,
-                None if epochs > 0 => self.stage.tune(&mut network, epochs, 0, &mut no_rounds)?,
-                None => Vec::new(),
-            },
+            (None, Some(plan)) => self.prune(&mut network, plan, aim, task)?,
+            (None, None) if changes => self.stage.tune(&mut network, epochs, 0, &mut no_rounds)?,
+            (None, None) => Vec::new(),
         };
         let finished = finish(network.clone(), self.stage.options, self.stage.data, &self.limits)?;
         let point = match &record {
             Some(record) => record.point.clone(),
             None => self.measure(&network, &finished, what, history.len())?,
         };
-        if let (None, Some(path)) = (&record, &weights) {
-            import::save(&network, path)?;
+        if record.is_none() {
+            if let Some(path) = &weights {
+                import::save(&network, path)?;
+            }
             self.save(number, "point", &Record { point: point.clone(), history: history.clone() })?;
         }
         Ok(Attempt { network, finished, point, history, plan })
@@ -142,51 +154,50 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
                 return Ok(Vec::new());
             }
         }
-        let before: Vec<f64> = plan.keep.iter().map(|&(tensor, _)| kept(network, tensor)).collect();
+        let before: Vec<f64> = plan.keep.iter().map(|keep| kept(network, keep.tensor)).collect();
         let rounds = self.stage.options.rounds.min(task.epochs.div_ceil(2)).max(1);
         let mut masks = |round: usize, rounds: usize, network: &Network| {
-            let keep: Vec<(TensorId, usize)> = plan
-                .keep
-                .iter()
-                .zip(&before)
-                .map(|(&(tensor, keep), before)| {
-                    if round == rounds {
-                        return (tensor, keep);
-                    }
-                    let target = keep as f64 / network.tensors[tensor].data.len() as f64;
-                    let sparsity = sparsity_at(round, rounds, 1.0 - before, 1.0 - target);
-                    (tensor, count(network, tensor, 1.0 - sparsity))
-                })
-                .collect();
+            let in_round = |(keep, before): (&Keep, &f64)| {
+                if round == rounds || !keep.taken {
+                    return *keep;
+                }
+                let target = keep.weights as f64 / network.tensors[keep.tensor].data.len() as f64;
+                let sparsity = sparsity_at(round, rounds, 1.0 - before, 1.0 - target);
+                Keep { weights: count(network, keep.tensor, 1.0 - sparsity), ..*keep }
+            };
+            let keep: Vec<Keep> = plan.keep.iter().zip(&before).map(in_round).collect();
             let bytes = bytes.filter(|_| round == rounds);
             self.fill(network, &self.stage.scores(network)?, &keep, bytes)
         };
         self.stage.tune(network, task.epochs, rounds, &mut masks)
     }
 
-    /// Masks of a plan; with a limit on bytes, all layers in the same proportion a little thinner
-    /// or thicker, so that the file fits and is filled: how far apart nonzeros lie decides about
-    /// bytes too.
+    /// Masks of a plan; with a limit on bytes, what it takes from is made in the same proportion a
+    /// little thinner or thicker, so that the file fits and is filled: how far apart nonzeros lie
+    /// decides about bytes too.
     fn fill(
         &self,
         network: &Network,
         scores: &Scores,
-        keep: &[(TensorId, usize)],
+        keep: &[Keep],
         bytes: Option<f64>,
     ) -> Result<Masks, CompileError> {
         let already = Masks::of_nonzeros(network);
-        let Some(limit) = bytes else { return Ok(masks_of_layers(network, scores, keep, &already)) };
+        let masks = |factor: f64| {
+            let scale = |keep: &Keep| {
+                let factor = if keep.taken { factor } else { 1.0 };
+                (keep.tensor, ((keep.weights as f64 * factor).round() as usize).max(1))
+            };
+            let scaled: Vec<(TensorId, usize)> = keep.iter().map(scale).collect();
+            masks_of_layers(network, scores, &scaled, &already)
+        };
+        let Some(limit) = bytes else { return Ok(masks(1.0)) };
         let (mut factor, mut best): (f64, Option<(f64, Masks)>) = (1.0, None);
         for _ in 0..FILLINGS {
-            let scale = |&(tensor, keep): &(TensorId, usize)| {
-                (tensor, ((keep as f64 * factor).round() as usize).max(1))
-            };
-            let scaled: Vec<_> = keep.iter().map(scale).collect();
-            let masks = masks_of_layers(network, scores, &scaled, &already);
+            let masks = masks(factor);
             let mut thinner = network.clone();
             masks.apply(&mut thinner);
             let file = encoded(&thinner, self.stage.options.half)?;
-            let matrices: f64 = file.candidates.values().map(|c| c[0].bytes as f64).sum();
             let found = file.bytes.len() as f64;
             let better = best.as_ref().is_none_or(|(bytes, _)| {
                 if *bytes > limit { found < *bytes } else { found <= limit && found > *bytes }
@@ -197,9 +208,11 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             if found <= limit && found >= FILLED * limit {
                 break;
             }
+            let matrix = |keep: &Keep| file.candidates.get(&keep.tensor).map_or(0.0, |c| c[0].bytes as f64);
+            let scaled: f64 = keep.iter().filter(|keep| keep.taken).map(matrix).sum();
             // A little less than the limit, so that it is met from below.
             let middle = 0.5 * (1.0 + FILLED) * limit;
-            factor *= ((middle - (found - matrices)) / matrices).clamp(0.25, 4.0);
+            factor *= ((middle - (found - scaled)) / scaled.max(1.0)).clamp(0.25, 4.0);
         }
         Ok(best.map_or(already, |(_, masks)| masks))
     }
@@ -219,7 +232,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         let choices: Vec<Vec<Choice>> = curves
             .iter()
             .map(|curve| {
-                let choice = |level: &crate::report::Level| Choice {
+                let choice = |level: &Level| Choice {
                     kept: level.kept,
                     loss: level.loss,
                     cost: cost(level.bytes, level.macs, level.us.unwrap_or(0.0)),
@@ -231,7 +244,10 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         let fixed = cost(rest, 0.0, self.times.as_ref().map_or(0.0, |times| times.fixed));
         let allocation = allocate(&choices, fixed);
         let tensors = prunable(network).into_iter().zip(&allocation.kept);
-        let keep = tensors.map(|(tensor, &kept)| (tensor, count(network, tensor, kept)));
+        let keep = tensors.map(|(tensor, &kept)| {
+            let weights = count(network, tensor, kept);
+            Keep { tensor, weights, taken: weights < network.tensors[tensor].nonzeros() }
+        });
         let predicted = front(&choices, fixed).into_iter().map(|point| Predicted {
             kept: point.kept,
             cost: point.cost[0],

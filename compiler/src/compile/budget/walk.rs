@@ -9,11 +9,11 @@ use super::super::finish::{Finished, Limits};
 use super::super::options::Budget;
 use super::super::stage::Stage;
 use super::attempt::{Aim, Attempt, Attempts, Task, costs};
-use super::cost::Times;
+use super::cost::{Times, encoded, latency};
 use super::sensitivity::{floor, ladder, pruned};
 use crate::device::Device;
 use crate::prune::prunable;
-use crate::report::{BudgetReport, Point};
+use crate::report::{BudgetReport, Curve, Point, Predicted};
 use crate::train::EpochStats;
 
 /// By how much one step makes a network smaller or faster, where that is limited.
@@ -88,7 +88,7 @@ struct Walk<'a, 's, 'e, D> {
     front: Vec<Point>,
     history: Vec<EpochStats>,
     /// Curves and front of the first plan.
-    report: Option<(Vec<crate::report::Curve>, Vec<crate::report::Predicted>)>,
+    report: Option<(Vec<Curve>, Vec<Predicted>)>,
 }
 
 impl<D: Device> Walk<'_, '_, '_, D> {
@@ -206,21 +206,17 @@ impl<D: Device> Walk<'_, '_, '_, D> {
     fn is_possible(&mut self, network: &Network) -> Result<bool, CompileError> {
         let Attempts { stage, limits, .. } = self.attempts;
         let scores = stage.scores(network)?;
-        if limits.us.is_some() {
-            let times = |walk: &Self| {
-                let ladder = ladder(network, &scores);
-                walk.attempts
-                    .saved(0, "times", || Times::measure(&ladder, stage.options.half, &prunable(network)))
-            };
-            self.attempts.times = Some(times(self)?);
-        }
         let thinnest = pruned(network, &scores, &floor(network));
+        let file = encoded(&thinnest, stage.options.half)?.bytes;
+        let mut fastest = 0.0;
+        if limits.us.is_some() {
+            let (ladder, prunable) = (ladder(network, &scores), prunable(network));
+            let times = || Times::measure(&ladder, stage.options.half, &prunable);
+            self.attempts.times = Some(self.attempts.saved(0, "times", times)?);
+            fastest = self.attempts.saved(0, "fastest", || latency(&file, network))?;
+        }
         // Its error says nothing yet: it is not fine-tuned.
-        let possible = {
-            let file = super::cost::encoded(&thinnest, stage.options.half)?;
-            let us = limits.us.map(|_| super::cost::latency(&file.bytes, network)).transpose()?;
-            limits.excess(None, file.bytes.len() as u64, us.unwrap_or(0.0)) == 0.0
-        };
+        let possible = limits.excess(None, file.len() as u64, fastest) == 0.0;
         if !possible {
             self.go(&thinnest, "as thin as pruning goes", None, 0, None)?;
         }
