@@ -1,6 +1,6 @@
 //! Nodes whose output is their input, element by element.
 
-use tfc_formats::network::{Network, NetworkError, Node, ValueId};
+use tfc_formats::network::{Network, NetworkError, ValueId};
 use tfc_formats::op::{Activation, Op, Shape};
 
 use super::edit::bypass;
@@ -11,8 +11,8 @@ pub(super) fn run(network: &mut Network) -> Result<Changes, NetworkError> {
     let mut index = 0;
     while let Some(node) = network.nodes.get(index) {
         let source = node.inputs[0];
-        // Without its last node a network would not be one.
-        let is_last = (source, network.output) == (0, index + 1);
+        // A network keeps a node, even if its output is its input.
+        let is_last = network.nodes.len() == 1 || (source, network.output) == (0, index + 1);
         if !is_last && is_identity(network, index, network.shapes()?[source]) {
             bypass(network, index, source);
             changes.nodes_removed += 1;
@@ -39,15 +39,10 @@ fn is_identity(network: &Network, index: usize, x: Shape) -> bool {
             conv.out_channels == x.c
                 && conv.stride == [1, 1]
                 && conv.pad.is_zero()
-                && is_unbiased(network, node)
                 && network.selection(index) == Some(0)
         }
         Op::Dense(_) | Op::Lrn { .. } | Op::Softmax => false,
     }
-}
-
-fn is_unbiased(network: &Network, node: &Node) -> bool {
-    node.params.get(1).is_none_or(|&bias| network.tensors[bias].nonzeros() == 0)
 }
 
 /// Whether an activation leaves every number as it is that another one, which computes the value,
