@@ -128,7 +128,7 @@ impl CompileReport {
                     layer.name.clone(),
                     layer.encoding.clone(),
                     layer.nonzeros.to_string(),
-                    percent(layer.nonzeros, layer.weights),
+                    if layer.selection { "all".into() } else { percent(layer.nonzeros, layer.weights) },
                     bytes(change.bytes_before),
                     bytes(layer.bytes),
                     change.macs_before.to_string(),
@@ -138,7 +138,7 @@ impl CompileReport {
             .collect();
         let sum = |of: fn(&LayerChange) -> u64| self.layers.iter().map(of).sum::<u64>();
         let own = |of: fn(&LayerChange) -> u64| {
-            self.layers.iter().filter(|change| !change.layer.shared).map(of).sum::<u64>()
+            self.layers.iter().filter(|c| !c.layer.shared && !c.layer.selection).map(of).sum::<u64>()
         };
         let (nonzeros, weights) = (own(|c| c.layer.nonzeros), own(|c| c.layer.weights));
         rows.push(vec![
