@@ -13,7 +13,7 @@ use tfc_formats::network::Network;
 use super::input::count;
 use crate::compile::Leftover;
 use crate::device::select::Choice;
-use crate::train::{Distill, Optimizer, Schedule, TrainOptions};
+use crate::train::{Augment, Distill, Optimizer, Schedule, TrainOptions};
 
 /// How to train.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,13 @@ pub(super) struct TrainingArgs {
     /// How the rate changes over the run.
     #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
     schedule: ScheduleName,
+    /// Mirror half of the training images, left to right, anew in each epoch.
+    #[arg(long)]
+    flip: bool,
+    /// Move training images by up to so many pixels up, down, left and right, anew in each epoch;
+    /// raw 0 comes in at the edges.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS", hide_default_value = true)]
+    shift_crop: u32,
     /// Where to train: auto (a GPU if there is one), gpu or cpu.
     #[arg(long, default_value_t)]
     pub(super) device: Choice,
@@ -102,6 +109,7 @@ impl TrainingArgs {
                 ScheduleName::OneCycle => Schedule::OneCycle,
                 ScheduleName::Step => Schedule::Step { drops: 2, factor: 0.1 },
             },
+            augment: Augment { flip: self.flip, shift: self.shift_crop },
             seed: self.seed,
             distill,
         }
