@@ -155,9 +155,9 @@ pub fn compile<D: Device>(
         notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
     }
     let scores = data.map(|data| Scores::of(&chosen.encoded, &split, data)).transpose()?;
-    let errors = |of: fn(&Scores) -> &Score| {
+    let errors = |of: fn(&Scores) -> Option<&Score>| {
         let (dense, artifact) = (dense_scores.as_ref()?, scores.as_ref()?);
-        Some(ErrorPercent::new(of(dense), untuned.as_ref().map(of), of(artifact)))
+        Some(ErrorPercent::new(of(dense)?, untuned.as_ref().and_then(of), of(artifact)?))
     };
 
     let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
@@ -168,9 +168,9 @@ pub fn compile<D: Device>(
         device: device.name(),
         options: serde_json::to_value(options).unwrap_or_default(),
         layers: changes(original, &network, &artifact, &chosen.encoded, &reasons),
-        validation: errors(|scores| &scores.validation),
-        test: errors(|scores| &scores.test),
-        test_confusion: scores.as_ref().map(|scores| scores.test.confusion.clone()),
+        validation: errors(|scores| Some(&scores.validation)),
+        test: errors(|scores| scores.test.as_ref()),
+        test_confusion: scores.as_ref().and_then(|scores| Some(scores.test.as_ref()?.confusion.clone())),
         zero_percent: zero_percent(&artifact),
         factorizations,
         dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
@@ -186,7 +186,8 @@ pub fn compile<D: Device>(
 /// Scores of one artifact.
 struct Scores {
     validation: Score,
-    test: Score,
+    /// Where there is a test set.
+    test: Option<Score>,
 }
 
 impl Scores {
@@ -194,7 +195,7 @@ impl Scores {
         let validation = split.as_ref().map_or(&data.train, |split| &split.validation);
         Ok(Self {
             validation: execute::score(&encoded.bytes, validation)?,
-            test: execute::score(&encoded.bytes, &data.test)?,
+            test: (!data.test.is_empty()).then(|| execute::score(&encoded.bytes, &data.test)).transpose()?,
         })
     }
 }
