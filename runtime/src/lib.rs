@@ -64,5 +64,6 @@ pub use error::{ModelError, RunError, SessionError};
 pub use kernels::Kernels;
 pub use model::Model;
 pub use session::Session;
+pub use tensor::Tensor;
 pub use tfc_formats::artifact::{Artifact, Header, Step};
 pub use tfc_formats::op::Shape;
