@@ -171,14 +171,8 @@ fn text(report: &Report) -> String {
         (None, false) => format!("nothing differs by more than {tolerance} of its range"),
     });
     if let Some(Agreement { top1, top5 }) = diff.agreement {
-        let five = top5.map(|share| {
-            format!(
-                "; the answer of {} is among the first five of {} for {:.2}%",
-                report.a,
-                report.b,
-                100.0 * share
-            )
-        });
+        let five =
+            top5.map(|share| format!("; A's answer is among B's first five for {:.2}%", 100.0 * share));
         say(format!(
             "the predictions agree for {:.2}% of the samples{}",
             100.0 * top1,

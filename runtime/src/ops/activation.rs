@@ -19,6 +19,8 @@ pub(crate) fn apply(op: Option<Activation>, row: &mut [f32]) {
         Some(Activation::LeakyRelu { alpha }) => map(row, |x| if x > 0.0 { x } else { alpha * x }),
         Some(Activation::Sigmoid) => map(row, |x| 1.0 / (1.0 + libm::expf(-x))),
         Some(Activation::Tanh) => map(row, libm::tanhf),
+        Some(Activation::HardSigmoid { alpha }) => map(row, |x| (alpha * x + 0.5).clamp(0.0, 1.0)),
+        Some(Activation::HardSwish) => map(row, |x| x * ((x + 3.0).clamp(0.0, 6.0) / 6.0)),
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn layer<D: Device>(op: &Op, inputs: &[Shape], output: Shape) -> Opti
         Op::MaxPool(pool) => Box::new(pool::Max::new(pool, x, output)),
         Op::AvgPool(pool) => Box::new(pool::Average::new(pool, x, output)),
         Op::GlobalAvgPool => Box::new(pool::Average::global(x)),
-        Op::Activation(f) => Box::new(*f),
+        Op::Activation(f) => Box::new(activation::Elementwise::new(*f, x)),
         Op::Add => Box::new(add::Add::new(x)),
         Op::Concat => Box::new(concat::Concat::new(inputs)),
         Op::Flatten => Box::new(flatten::Flatten::new(x)),
