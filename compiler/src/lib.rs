@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cli;
 pub mod compile;
 pub mod device;
+pub mod diff;
 pub mod encode;
 pub mod execute;
 pub mod factorize;

@@ -28,11 +28,10 @@ use tfc_formats::network::Network;
 
 use crate::device::Device;
 use crate::encode::{Encoded, PRODUCER, Precision, encode};
-use crate::execute::{self, Score};
+use crate::execute::{self, Inputs, Score};
 use crate::passes;
 use crate::report::{CompileReport, ErrorPercent, Factorization, LayerChange, layers, zero_percent};
 use crate::train;
-use precision::Probe;
 use stage::{Listener, Split, Stage};
 
 /// Random inputs on which precisions are compared where there is no data.
@@ -146,15 +145,15 @@ pub fn compile<D: Device>(
     {
         reasons = low_rank::shrink(&mut network, &split.validation, options.half)?;
     }
-    let probe = match &split {
-        Some(split) => Probe::Samples(&split.validation),
-        None => Probe::Random { count: PROBES, seed: options.seed },
+    let inputs = match &split {
+        Some(split) => Inputs::Samples(&split.validation),
+        None => Inputs::Random { count: PROBES, seed: options.seed },
     };
-    let mut chosen = precision::choose(&network, &probe, options.half)?;
+    let mut chosen = precision::choose(&network, &inputs, options.half)?;
     if let (Goal::MaxDrop(drop), Some(split), Some(dense)) = (options.goal, &split, &dense_scores) {
         let limit = dense.validation.error_percent() + drop;
         if execute::score(&chosen.encoded.bytes, &split.validation)?.error_percent() > limit {
-            chosen = precision::choose(&network, &probe, false)?;
+            chosen = precision::choose(&network, &inputs, false)?;
             notes.push("kept f32, since f16 would break the limit on validation error".to_owned());
         }
     }
