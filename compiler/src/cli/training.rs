@@ -13,7 +13,7 @@ use tfc_formats::network::Network;
 use super::input::count;
 use crate::compile::Leftover;
 use crate::device::select::Choice;
-use crate::train::{BatchNorm, Distill, Optimizer, Schedule, TrainOptions};
+use crate::train::{Augment, BatchNorm, Distill, Optimizer, Schedule, TrainOptions};
 
 /// How to train.
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,13 @@ pub(super) struct TrainingArgs {
     /// Statistics of batch normalizations: of each batch, which update the running ones, or those.
     #[arg(long, value_enum, default_value_t = BatchNormName::Updated)]
     batch_norm: BatchNormName,
+    /// Mirror half of the training images, left to right, anew in each epoch.
+    #[arg(long)]
+    flip: bool,
+    /// Move training images by up to so many pixels up, down, left and right, anew in each epoch;
+    /// raw 0 comes in at the edges.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS", hide_default_value = true)]
+    shift_crop: u32,
     /// Where to train: auto (a GPU if there is one), gpu or cpu.
     #[arg(long, default_value_t)]
     pub(super) device: Choice,
@@ -117,6 +124,7 @@ impl TrainingArgs {
                 BatchNormName::Updated => BatchNorm::Updated,
                 BatchNormName::Frozen => BatchNorm::Frozen,
             },
+            augment: Augment { flip: self.flip, shift: self.shift_crop },
             seed: self.seed,
             distill,
         }

@@ -39,15 +39,6 @@ pub fn layers(artifact: &Artifact<'_>) -> Vec<Layer> {
     artifact.steps().map(|step| layer(artifact, &step, &mut seen)).collect()
 }
 
-/// Share of the weights of convolutions and dense steps that are zero, in percent; a matrix that
-/// several steps share counts once, one that only moves channels does not.
-pub fn zero_percent(artifact: &Artifact<'_>) -> f64 {
-    let layers = layers(artifact);
-    let own = layers.iter().filter(|layer| !layer.shared && !layer.selection);
-    let (nonzeros, weights) = own.fold((0, 0), |(n, w), layer| (n + layer.nonzeros, w + layer.weights));
-    if weights == 0 { 0.0 } else { 100.0 * (1.0 - nonzeros as f64 / weights as f64) }
-}
-
 fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> Layer {
     let mut bytes = 0;
     let matrix_arrays = step.matrix.iter().flat_map(arrays).count();

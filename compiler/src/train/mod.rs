@@ -6,10 +6,11 @@
 //! - [`train`] runs epochs, [`evaluate()`] and [`logits`] run without gradients, [`init()`] starts from scratch,
 //!   [`reestimate_batch_norm`] renews statistics without training.
 //!
-//! The order of samples and the dropout masks are pure functions of the seed, the epoch and the
-//! step, so that the same seed on the same backend gives the same bytes, also after a run was
+//! The order of samples, their augmentation and the dropout masks are pure functions of the seed,
+//! the epoch, the step and the sample, so that the same seed on the same backend gives the same bytes, also after a run was
 //! stopped and resumed.
 
+mod augment;
 mod batch;
 mod checkpoint;
 mod error;
@@ -27,6 +28,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use augment::Augment;
 pub use error::{PruneError, Refused, TrainError};
 pub use evaluate::{Evaluation, evaluate, logits};
 pub use fit::{Control, Data, EpochStats, History, Progress, Prune, train};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::TrainError;
+use super::{Augment, TrainError};
 use crate::device::Update;
 
 /// Options of a training run.
@@ -22,7 +22,9 @@ pub struct TrainOptions {
     pub schedule: Schedule,
     /// What normalizes a batch.
     pub batch_norm: BatchNorm,
-    /// Seed of shuffling and dropout.
+    /// What is done at random to training images.
+    pub augment: Augment,
+    /// Seed of shuffling, augmentation and dropout.
     pub seed: u64,
     /// How much to learn from the teacher, where there is one.
     pub distill: Option<Distill>,

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use tfc::device::Device;
 use tfc::prune::Masks;
 use tfc::train::{
-    BatchNorm, Control, Data, History, Optimizer, Schedule, TrainOptions, evaluate, init, train,
+    Augment, BatchNorm, Control, Data, History, Optimizer, Schedule, TrainOptions, evaluate, init, train,
 };
 use tfc_formats::dataset::Samples;
 use tfc_formats::network::{Network, Node, Tensor};
@@ -86,6 +86,7 @@ fn run<D: Device>(d: &D, network: &mut Network, masks: Masks, optimizer: Optimiz
         decay: 1e-4,
         schedule: Schedule::Constant,
         batch_norm: BatchNorm::Updated,
+        augment: Augment { flip: true, shift: 1 },
         seed: 1,
         distill: None,
     };
