@@ -88,6 +88,7 @@ fn selections_have_weights_that_no_file_holds() {
     assert_eq!((weight.name.as_str(), &weight.shape[..]), ("shortcut.weight", &[4, 2, 1, 1][..]));
     assert_eq!(weight.data, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!((network.selection(0), network.shapes().unwrap()[1]), (Some(1), Shape::new(4, 2, 2)));
+    assert_eq!((network.weight(0), network.prunable(0)), (Some(0), None));
     assert!(to_toml(&network).contains("select = 1"));
     assert_eq!(from_toml(&to_toml(&network), &Tensors::default()), Ok(network.clone()));
     assert_eq!(Graph::parse(SELECTION, None, None).unwrap().bind(None), Ok(network.clone()));
@@ -95,7 +96,7 @@ fn selections_have_weights_that_no_file_holds() {
     // Once a weight has changed, it is one like others.
     let mut trained = network;
     trained.tensors[0].data[2] = 0.5;
-    assert_eq!(trained.selection(0), None);
+    assert_eq!((trained.selection(0), trained.prunable(0)), (None, Some(0)));
     let tensors = Tensors::from(&trained.tensors[..]);
     assert_eq!(from_toml(&to_toml(&trained), &tensors), Ok(trained.clone()));
     trained.tensors[0].data = Vec::from([0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
