@@ -51,9 +51,11 @@ fn seeds_matter_to_random_scores() {
 
 #[test]
 fn only_methods_with_factors_refuse_a_graph() {
-    let mut s = Sketch::new(Shape::new(4, 4, 4));
-    s.conv("grouped", 0, 4, 3, 2);
-    let network = s.finish();
+    let mut s = Sketch::new(Shape::new(2, 4, 4));
+    let v = s.conv("a", 0, 4, 3, 1);
+    s.conv("b", v, 4, 3, 2);
+    let mut network = s.finish();
+    network.nodes[1].params = vec![0];
     for method in Method::ALL {
         let found = scores(&Cpu, &network, method, &Options::default(), &mut |_| {});
         match found {
