@@ -154,7 +154,7 @@ pub fn groups(network: &Network) -> Result<Vec<Group>, FactorizeError> {
             | Op::Dropout { .. } => (channels, vec![]),
         };
         if let (Some(tensor), Some(kind), false) =
-            (network.weight(index), GroupKind::of(&node.op), blocks.is_empty())
+            (network.prunable(index), GroupKind::of(&node.op), blocks.is_empty())
         {
             match weights.get(&tensor) {
                 // One tensor that serves several nodes relates the same objects in all of them.

@@ -2,7 +2,7 @@
 
 use tfc_formats::op::Activation;
 
-use super::{Layer, Run};
+use super::{Layer, Run, Values};
 use crate::device::Device;
 
 impl<D: Device> Layer<D> for Activation {
@@ -15,10 +15,10 @@ impl<D: Device> Layer<D> for Activation {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        y: &D::Buffer,
+        values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {
-        run.device.activation_backward(*self, y, dy, dx);
+        run.device.activation_backward(*self, values.y, dy, dx);
     }
 }
