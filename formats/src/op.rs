@@ -370,6 +370,30 @@ impl Conv2d {
     }
 }
 
+impl Conv2d {
+    /// The channel offset of a convolution without bias that only moves its input's `channels`:
+    /// 1x1, without groups, output channel `offset + c` is input channel `c` and all others are
+    /// zero. `nonzeros` are row, column and value of its weight's, row by row.
+    pub fn selection(
+        &self,
+        channels: usize,
+        nonzeros: impl IntoIterator<Item = (usize, usize, f32)>,
+    ) -> Option<u32> {
+        if self.kernel != [1, 1] || self.groups != 1 {
+            return None;
+        }
+        let (mut offset, mut moved) = (None, 0);
+        for (row, column, value) in nonzeros {
+            let first = *offset.get_or_insert(row);
+            if (row.checked_sub(first), column, value) != (Some(moved), moved, 1.0) {
+                return None;
+            }
+            moved += 1;
+        }
+        offset.filter(|_| moved == channels).and_then(|offset| u32::try_from(offset).ok())
+    }
+}
+
 impl Pool {
     /// Shape of the output; errors where the window is larger than the padded input, a field
     /// is zero, or the padding is not smaller than the window.

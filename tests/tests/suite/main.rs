@@ -7,6 +7,7 @@ mod diff;
 mod execute;
 #[cfg(unix)]
 mod interrupt;
+mod passes;
 mod train;
 
 /// The definitions of the ops in f64, which the runtime's own tests compare with as well.

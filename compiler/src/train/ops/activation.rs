@@ -1,32 +1,14 @@
-//! Element-wise non-linearities; the gradient comes from the output, or from a copy of the input
-//! where the output does not tell the slope.
+//! Element-wise non-linearities; the gradient comes from the output, or from the input where the
+//! output does not tell the slope.
 
-use tfc_formats::op::{Activation, Shape};
+use tfc_formats::op::Activation;
 
-use super::{Layer, Run, elements};
+use super::{Layer, Run, Values};
 use crate::device::{Device, slope_needs_input};
 
-pub(super) struct Elementwise {
-    f: Activation,
-    elements: usize,
-}
-
-impl Elementwise {
-    pub(super) fn new(f: Activation, x: Shape) -> Self {
-        Self { f, elements: elements(x) }
-    }
-}
-
-impl<D: Device> Layer<D> for Elementwise {
-    fn saved(&self) -> Vec<usize> {
-        if slope_needs_input(self.f) { vec![self.elements] } else { Vec::new() }
-    }
-
+impl<D: Device> Layer<D> for Activation {
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], _: &[&D::Buffer], y: &mut D::Buffer) {
-        if let [input] = run.saved {
-            run.device.copy(x[0], 0, input, 0, self.elements * run.batch);
-        }
-        run.device.activation(self.f, x[0], y);
+        run.device.activation(*self, x[0], y);
     }
 
     fn input_gradient(
@@ -34,11 +16,11 @@ impl<D: Device> Layer<D> for Elementwise {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        y: &D::Buffer,
+        values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {
-        let at = run.saved.first().unwrap_or(y);
-        run.device.activation_backward(self.f, at, dy, dx);
+        let at = if slope_needs_input(*self) { values.x[0] } else { values.y };
+        run.device.activation_backward(*self, at, dy, dx);
     }
 }

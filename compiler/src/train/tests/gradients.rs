@@ -3,6 +3,7 @@
 use super::*;
 use crate::device::cpu::Cpu;
 use crate::train::executor::{Answers, Executor};
+use crate::train::ops::Mode;
 
 const CLASSES: usize = 4;
 /// Samples of a batch, and room for them.
@@ -10,8 +11,8 @@ const BATCH: usize = 5;
 const ROOM: usize = 7;
 
 /// Mean cross-entropy in f64 from the logits on the device.
-fn loss(executor: &mut Executor<'_, Cpu>, input: &[f32], labels: &[f32], dropout: Option<u64>) -> f64 {
-    executor.forward(input, BATCH, dropout);
+fn loss(executor: &mut Executor<'_, Cpu>, input: &[f32], labels: &[f32], mode: Mode) -> f64 {
+    executor.forward(input, BATCH, mode);
     let logits = executor.logits().unwrap();
     let of = |j: usize, k: usize| f64::from(logits[k * BATCH + j]);
     let losses = labels.iter().enumerate().map(|(j, &label)| {
@@ -22,7 +23,7 @@ fn loss(executor: &mut Executor<'_, Cpu>, input: &[f32], labels: &[f32], dropout
 }
 
 /// Compares the gradient of every tensor with central differences.
-fn check_gradients(mut network: Network, dropout: Option<u64>) {
+fn check_gradients(mut network: Network, mode: Mode) {
     const STEP: f32 = 1e-3;
     let mut rng = random::rng(&[9]);
     let len = network.input.elements().unwrap() as usize * BATCH;
@@ -30,9 +31,9 @@ fn check_gradients(mut network: Network, dropout: Option<u64>) {
     let labels: Vec<f32> = (0..BATCH).map(|_| rng.random_range(0..CLASSES) as f32).collect();
 
     let mut executor = Executor::new(&Cpu, &network, ROOM, Some(1)).unwrap();
-    executor.forward(&input, BATCH, dropout);
+    executor.forward(&input, BATCH, mode);
     executor.loss(&Answers { labels: &labels, teacher: None });
-    executor.backward(BATCH, dropout);
+    executor.backward(BATCH, mode);
     let gradients = executor.gradients();
 
     for (id, gradient) in gradients {
@@ -42,7 +43,7 @@ fn check_gradients(mut network: Network, dropout: Option<u64>) {
             let mut at = |value: f32| {
                 network.tensors[id].data[i] = value;
                 executor.load(&network.tensors);
-                loss(&mut executor, &input, &labels, dropout)
+                loss(&mut executor, &input, &labels, mode)
             };
             let (above, below) = (kept + STEP, kept - STEP);
             let expected = (at(above) - at(below)) / f64::from(above - below);
@@ -83,7 +84,7 @@ fn convolutions_pools_and_joins() {
     let all = b.node(Op::Concat, &[mean, flat], &[]);
     let scores = b.dense(all, CLASSES, 6 + 54);
     b.node(Op::Softmax, &[scores], &[]);
-    check_gradients(b.random(1), None);
+    check_gradients(b.random(1), Mode::INFERENCE);
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn shared_and_transposed_factors() {
     let y = b.node(by(5, true), &[x], &[g]);
     let y = b.node(by(5, true), &[y], &[s]);
     b.dense(y, CLASSES, 5);
-    check_gradients(b.random(2), Some(3));
+    check_gradients(b.random(2), Mode { dropout: Some(3), ..Mode::INFERENCE });
 }
 
 #[test]
@@ -111,5 +112,5 @@ fn planes_into_dense() {
     let x = b.activation(x, Activation::Relu6);
     let x = b.activation(x, Activation::HardSigmoid { alpha: 0.2 });
     b.dense(x, CLASSES, 12);
-    check_gradients(b.random(4), None);
+    check_gradients(b.random(4), Mode::INFERENCE);
 }
