@@ -36,7 +36,8 @@ pub(super) struct Args {
     a: PathBuf,
     /// What is compared with it.
     b: PathBuf,
-    /// Data set, of which the test samples are taken: a folder, or builtin:digits [default: random inputs].
+    /// Data set, of which the test samples are taken if it has any: a folder, or builtin:digits
+    /// [default: random inputs].
     #[arg(long)]
     data: Option<String>,
     /// Most samples [default: all of --data, else 64 random inputs].
@@ -72,7 +73,10 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     check_number("--min-agreement", args.min_agreement.unwrap_or(0.0), 1.0)?;
     let (a, b) = (load(&args.a, &args.network)?, load(&args.b, &args.network)?);
     let data = args.data.as_deref().map(dataset::load).transpose()?;
-    let samples = data.as_ref().map(|data| data.test.take(args.samples.unwrap_or(usize::MAX)));
+    let samples = data.as_ref().map(|data| {
+        let samples = if data.test.is_empty() { &data.train } else { &data.test };
+        samples.take(args.samples.unwrap_or(usize::MAX))
+    });
     let inputs = match &samples {
         Some(samples) => Inputs::Samples(samples),
         None => Inputs::Random { count: args.samples.unwrap_or(RANDOM), seed: SEED },
@@ -183,7 +187,7 @@ fn text(report: &Report) -> String {
         say("the networks preprocess differently; each was given the raw samples".to_owned());
     }
     say(match &report.data {
-        Some(data) => format!("{} test samples of {data}", diff.samples),
+        Some(data) => format!("{} samples of {data}", diff.samples),
         None => format!("{} random inputs; --data compares on real ones", diff.samples),
     });
     text
