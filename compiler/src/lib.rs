@@ -7,6 +7,7 @@ pub mod device;
 pub mod encode;
 pub mod execute;
 pub mod factorize;
+pub mod one_shot;
 pub mod prune;
 pub mod report;
 pub mod train;
