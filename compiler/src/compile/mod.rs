@@ -18,6 +18,7 @@ pub use stage::Event;
 pub use work::{Leftover, Work};
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -27,10 +28,10 @@ use tfc_formats::network::Network;
 
 use crate::device::Device;
 use crate::encode::{Encoded, PRODUCER, Precision, encode};
-use crate::execute::{self, Score};
+use crate::execute::{self, Inputs, Score};
+use crate::passes;
 use crate::report::{CompileReport, ErrorPercent, Factorization, LayerChange, layers, zero_percent};
 use crate::train;
-use precision::Probe;
 use stage::{Listener, Split, Stage};
 
 /// Random inputs on which precisions are compared where there is no data.
@@ -74,7 +75,9 @@ pub fn compile<D: Device>(
     }
     let split = data.map(|data| hold_out(data, options.held_out, options.seed)).transpose()?;
     let split = split.map(|(train, validation)| Split { train, validation });
-    let dense = encode(original, &vec![Precision::F32; original.tensors.len()])?;
+    // Folding is no merit of a smaller network, so the dense one that it is compared with has it too.
+    let (baseline, _) = passes::fold(original)?;
+    let dense = encode(&baseline, &vec![Precision::F32; baseline.tensors.len()])?;
     let dense_scores = data.map(|data| Scores::of(&dense, &split, data)).transpose()?;
 
     let mut factorizations: Vec<Factorization> = Vec::new();
@@ -144,6 +147,9 @@ pub fn compile<D: Device>(
         }
     }
 
+    let trained = network;
+    let (mut network, passed) = passes::run(&trained)?;
+    let removed = weights_removed(&trained, &network);
     // A share of zeros that was asked for is kept: factors have none.
     let mut reasons = Vec::new();
     if let (LowRank::Auto, false, Some(split)) =
@@ -151,16 +157,16 @@ pub fn compile<D: Device>(
     {
         reasons = low_rank::shrink(&mut network, &split.validation, options.half)?;
     }
-    let probe = match (&split, &calibration) {
-        (Some(split), _) => Probe::Samples(&split.validation),
-        (None, Some(calibration)) => Probe::Samples(calibration),
-        (None, None) => Probe::Random { count: PROBES, seed: options.seed },
+    let inputs = match (&split, &calibration) {
+        (Some(split), _) => Inputs::Samples(&split.validation),
+        (None, Some(calibration)) => Inputs::Samples(calibration),
+        (None, None) => Inputs::Random { count: PROBES, seed: options.seed },
     };
-    let mut chosen = precision::choose(&network, &probe, options.half)?;
+    let mut chosen = precision::choose(&network, &inputs, options.half)?;
     if let (Goal::MaxDrop(drop), Some(split), Some(dense)) = (options.goal, &split, &dense_scores) {
         let limit = dense.validation.error_percent() + drop;
         if execute::score(&chosen.encoded.bytes, &split.validation)?.error_percent() > limit {
-            chosen = precision::choose(&network, &probe, false)?;
+            chosen = precision::choose(&network, &inputs, false)?;
             notes.push("kept f32, since f16 would break the limit on validation error".to_owned());
         }
     }
@@ -168,25 +174,27 @@ pub fn compile<D: Device>(
         notes.push(format!("kept f32, since f16 changes outputs: {}", chosen.kept_f32.join(", ")));
     }
     let scores = data.map(|data| Scores::of(&chosen.encoded, &split, data)).transpose()?;
-    let errors = |of: fn(&Scores) -> &Score| {
+    let errors = |of: fn(&Scores) -> Option<&Score>| {
         let (dense, artifact) = (dense_scores.as_ref()?, scores.as_ref()?);
-        Some(ErrorPercent::new(of(dense), untuned.as_ref().map(of), of(artifact)))
+        Some(ErrorPercent::new(of(dense)?, untuned.as_ref().and_then(of), of(artifact)?))
     };
 
     let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
     let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
+    let layers = changes([&baseline, &network], &artifact, &chosen.encoded, &removed, &reasons);
     let report = CompileReport {
         producer: PRODUCER.to_owned(),
         network: network.name.clone(),
         device: device.name(),
         options: serde_json::to_value(options).unwrap_or_default(),
-        layers: changes(original, &network, &artifact, &chosen.encoded, &reasons),
-        validation: errors(|scores| &scores.validation),
-        test: errors(|scores| &scores.test),
-        test_confusion: scores.as_ref().map(|scores| scores.test.confusion.clone()),
-        zero_percent: zero_percent(&artifact),
+        validation: errors(|scores| Some(&scores.validation)),
+        test: errors(|scores| scores.test.as_ref()),
+        test_confusion: scores.as_ref().and_then(|scores| Some(scores.test.as_ref()?.confusion.clone())),
+        zero_percent: zero_percent(&layers),
+        layers,
+        passes: passed,
         factorizations,
-        dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
+        dense_bytes: baseline.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
         file_bytes: chosen.encoded.bytes.len() as u64,
         arena_bytes: u64::from(artifact.header().arena_len),
         history,
@@ -209,7 +217,8 @@ fn calibration(given: Option<&Samples>, split: &Option<Split>, options: &Options
 /// Scores of one artifact.
 struct Scores {
     validation: Score,
-    test: Score,
+    /// Where there is a test set.
+    test: Option<Score>,
 }
 
 impl Scores {
@@ -217,7 +226,7 @@ impl Scores {
         let validation = split.as_ref().map_or(&data.train, |split| &split.validation);
         Ok(Self {
             validation: execute::score(&encoded.bytes, validation)?,
-            test: execute::score(&encoded.bytes, &data.test)?,
+            test: (!data.test.is_empty()).then(|| execute::score(&encoded.bytes, &data.test)).transpose()?,
         })
     }
 }
@@ -276,13 +285,27 @@ pub fn hold_out(data: &Dataset, share: f64, seed: u64) -> Result<(Samples, Sampl
     Ok((train, validation))
 }
 
+/// How many weights each layer lost by passes.
+fn weights_removed(trained: &Network, passed: &Network) -> BTreeMap<String, u64> {
+    let weights = |network: &Network| -> BTreeMap<String, u64> {
+        let len = |node: usize| network.tensors.get(network.weight(node)?).map(|t| t.data.len() as u64);
+        let named = |node: usize| Some((network.nodes[node].name.clone(), len(node)?));
+        (0..network.nodes.len()).filter_map(named).collect()
+    };
+    let mut removed = weights(trained);
+    for (name, left) in weights(passed) {
+        removed.entry(name).and_modify(|count| *count -= left);
+    }
+    removed
+}
+
 /// Joins the layers of the artifact with those they came from. Links of a factorized layer
 /// (`NAME.suffix`) count with the last of them, which keeps the name.
 fn changes(
-    original: &Network,
-    network: &Network,
+    [original, network]: [&Network; 2],
     artifact: &Artifact<'_>,
     encoded: &Encoded,
+    removed: &BTreeMap<String, u64>,
     reasons: &[(String, String)],
 ) -> Vec<LayerChange> {
     let shapes = original.shapes().unwrap_or_default();
@@ -305,7 +328,8 @@ fn changes(
     let change = |layer: crate::report::Layer| {
         let (bytes_before, macs_before) = before(&layer.name).unwrap_or_default();
         let why = why(&layer.name).unwrap_or_default();
-        LayerChange { layer, bytes_before, macs_before, why }
+        let weights_removed = removed.get(&layer.name).copied().unwrap_or_default();
+        LayerChange { layer, weights_removed, bytes_before, macs_before, why }
     };
     layers(artifact).into_iter().map(change).collect()
 }

@@ -123,7 +123,7 @@ impl<D: Device> Stage<'_, '_, D> {
 pub(super) fn zero_share(network: &Network) -> f64 {
     let (mut zeros, mut weights) = (0, 0);
     let tensors: std::collections::BTreeSet<_> =
-        (0..network.nodes.len()).filter_map(|node| network.weight(node)).collect();
+        (0..network.nodes.len()).filter_map(|node| network.prunable(node)).collect();
     for tensor in tensors {
         let tensor = &network.tensors[tensor];
         zeros += tensor.data.len() - tensor.nonzeros();

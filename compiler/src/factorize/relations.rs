@@ -151,7 +151,8 @@ pub fn groups(network: &Network) -> Result<Vec<Group>, FactorizeError> {
             | Op::Softmax
             | Op::Dropout { .. } => (blocks, None, 1),
         };
-        if let (Some(tensor), Some(axes), Some(kind)) = (network.weight(index), axes, GroupKind::of(&node.op))
+        if let (Some(tensor), Some(axes), Some(kind)) =
+            (network.prunable(index), axes, GroupKind::of(&node.op))
         {
             match weights.get(&tensor) {
                 // One tensor that serves several nodes is one relation.

@@ -3,9 +3,11 @@
 mod bad_input;
 mod common;
 mod compile;
+mod diff;
 mod execute;
 #[cfg(unix)]
 mod interrupt;
+mod passes;
 mod train;
 
 /// The definitions of the ops in f64, which the runtime's own tests compare with as well.
