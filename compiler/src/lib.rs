@@ -8,6 +8,7 @@ pub mod diff;
 pub mod encode;
 pub mod execute;
 pub mod factorize;
+pub mod one_shot;
 pub mod passes;
 pub mod prune;
 pub mod report;
