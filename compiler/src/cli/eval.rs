@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::execute::{self, Score};
 use crate::report::{Align, table};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use tfc_formats::dataset;
@@ -34,6 +34,15 @@ enum Split {
     Test,
 }
 
+impl Split {
+    fn name(self) -> &'static str {
+        match self {
+            Split::Train => "training",
+            Split::Test => "test",
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     model: String,
@@ -52,6 +61,9 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         Split::Train => &data.train,
         Split::Test => &data.test,
     };
+    if samples.is_empty() {
+        bail!("data set `{}` has no {} set; give the other --split", data.name, args.split.name());
+    }
     let score = execute::score(&bytes, samples)?;
     let report = Report {
         model: args.model.display().to_string(),

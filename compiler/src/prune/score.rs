@@ -87,12 +87,10 @@ impl Scores {
 }
 
 /// The weight tensors of convolutions and dense layers with their group, each once, in the order
-/// of the tensors. Convolutions that only select channels are part of the graph: nothing of them
-/// can be pruned.
+/// of the tensors.
 pub(super) fn weights(network: &Network) -> Vec<(TensorId, GroupKind)> {
     let mut weights: Vec<_> = (0..network.nodes.len())
-        .filter(|&node| network.selection(node).is_none())
-        .filter_map(|node| Some((network.weight(node)?, GroupKind::of(&network.nodes[node].op)?)))
+        .filter_map(|node| Some((network.prunable(node)?, GroupKind::of(&network.nodes[node].op)?)))
         .collect();
     weights.sort_unstable();
     weights.dedup();

@@ -8,6 +8,7 @@ use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use crate::execute::Score;
 use crate::factorize::Iteration;
+use crate::one_shot::Corrected;
 use crate::passes::Changes;
 use crate::train::EpochStats;
 
@@ -45,10 +46,21 @@ pub struct CompileReport {
     pub factorizations: Vec<Factorization>,
     /// Epochs of fine-tuning.
     pub history: Vec<EpochStats>,
+    /// What one-shot pruning did, where weights were corrected instead of fine-tuned.
+    pub one_shot: Option<OneShotReport>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// One-shot pruning: layer-wise least squares and the optimal brain surgeon.
+#[derive(Clone, Debug, Serialize)]
+pub struct OneShotReport {
+    /// Number of samples that it was calibrated with.
+    pub samples: usize,
+    /// Layers in the order of the graph.
+    pub layers: Vec<Corrected>,
 }
 
 /// The objective of one tri-factorization, iteration by iteration.
@@ -96,9 +108,9 @@ impl LayerChange {
 }
 
 /// Share of the weights of convolutions and dense steps that are zero or were removed, in percent;
-/// a matrix that several steps share counts once.
+/// a matrix that several steps share counts once, one that only moves channels does not.
 pub fn zero_percent(layers: &[LayerChange]) -> f64 {
-    let own = layers.iter().filter(|change| !change.layer.shared);
+    let own = layers.iter().filter(|change| !change.layer.shared && !change.layer.selection);
     let count = |(n, w), change: &LayerChange| (n + change.layer.nonzeros, w + change.weights_before());
     let (nonzeros, weights) = own.fold((0, 0), count);
     if weights == 0 { 0.0 } else { 100.0 * (1.0 - nonzeros as f64 / weights as f64) }
@@ -150,7 +162,11 @@ impl CompileReport {
                     layer.name.clone(),
                     layer.encoding.clone(),
                     layer.nonzeros.to_string(),
-                    percent(layer.nonzeros, change.weights_before()),
+                    if layer.selection {
+                        "all".into()
+                    } else {
+                        percent(layer.nonzeros, change.weights_before())
+                    },
                     bytes(change.bytes_before),
                     bytes(layer.bytes),
                     change.macs_before.to_string(),
@@ -160,7 +176,7 @@ impl CompileReport {
             .collect();
         let sum = |of: fn(&LayerChange) -> u64| self.layers.iter().map(of).sum::<u64>();
         let own = |of: fn(&LayerChange) -> u64| {
-            self.layers.iter().filter(|change| !change.layer.shared).map(of).sum::<u64>()
+            self.layers.iter().filter(|c| !c.layer.shared && !c.layer.selection).map(of).sum::<u64>()
         };
         let (nonzeros, weights) = (own(|c| c.layer.nonzeros), own(|c| c.weights_before()));
         rows.push(vec![
@@ -187,6 +203,17 @@ impl CompileReport {
                 "{name} error: dense {:.2}%{pruned}, artifact {:.2}% of {} samples",
                 errors.dense, errors.artifact, errors.samples
             );
+        }
+        if let Some(OneShotReport { samples, layers }) = &self.one_shot {
+            let _ = writeln!(
+                text,
+                "pruned in one shot and corrected with {samples} samples; output error by layer:"
+            );
+            for Corrected { layer, zeros, weights, output_error, .. } in layers {
+                let zeros = percent(*zeros as u64, *weights as u64);
+                let error = output_error.map_or("not corrected".to_owned(), |e| format!("{:.2}%", 100.0 * e));
+                let _ = writeln!(text, "  {layer}: {zeros} zeros, {error}");
+            }
         }
         for note in &self.notes {
             let _ = writeln!(text, "note: {note}");

@@ -51,10 +51,12 @@ pub enum DatasetError {
         understood: String,
     },
     /// The path exists, but no format answers for it.
-    #[error("`{spec}` holds no data set that is understood; give {understood}")]
+    #[error("`{spec}` holds no data set that is understood: found {found}; give {understood}")]
     Unknown {
         /// What was asked for.
         spec: String,
+        /// What is there.
+        found: String,
         /// What may be asked for.
         understood: String,
     },
@@ -91,6 +93,34 @@ pub enum DatasetError {
         file: PathBuf,
         /// The reason.
         error: io::Error,
+    },
+    /// A directory, a pipe or a device.
+    #[error("{file}: is not a regular file")]
+    NotAFile {
+        /// The path.
+        file: PathBuf,
+    },
+    /// The file is not a whole number of records.
+    #[error("{file}: has {bytes} bytes; expected records of {record} bytes, at least one")]
+    Records {
+        /// The file.
+        file: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// Bytes of one record.
+        record: u64,
+    },
+    /// A record has a label that is not below the number of classes.
+    #[error("{file}: record {record} has label {label}, but there are {classes} classes, counted from 0")]
+    Label {
+        /// The file.
+        file: PathBuf,
+        /// Position of the first such record, from 0.
+        record: usize,
+        /// Its label.
+        label: u32,
+        /// Number of classes.
+        classes: u32,
     },
     /// A gzipped file cannot be decompressed.
     #[error("{file}: gzip data is damaged or truncated: {error}")]
