@@ -60,7 +60,7 @@ impl Kernel {
             Kernel::AvgPool => (source!("window", "avg_pool"), 1, 1),
             Kernel::AvgPoolBackward => (source!("window", "avg_pool_backward"), 1, 1),
             Kernel::Moments => (source!("sum", "moments"), 1, 2),
-            Kernel::MergeMoments => (source!("sum", "merge_moments"), 2, 2),
+            Kernel::MergeMoments => (source!("sum", "merge_moments"), 3, 2),
             Kernel::BatchNorm => (source!("batch_norm"), 5, 1),
             Kernel::BatchNormSums => (source!("sum", "batch_norm_sums"), 4, 2),
             Kernel::BatchNormBackward => (source!("batch_norm_backward"), 7, 1),

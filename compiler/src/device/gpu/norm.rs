@@ -26,7 +26,7 @@ pub(super) fn moments(
     let params = [groups.into(), cols.into(), chunks];
     recorder.run_groups(Kernel::Moments, &[x, &means, &squares], [groups, 1], &params);
     let params = [rows.into(), cols.into(), chunks];
-    recorder.run_groups(Kernel::MergeMoments, &[&means, &squares, mean, var], [rows, 1], &params);
+    recorder.run_groups(Kernel::MergeMoments, &[x, &means, &squares, mean, var], [rows, 1], &params);
 }
 
 impl Norm<'_, Buffer> {

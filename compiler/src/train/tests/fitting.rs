@@ -22,7 +22,7 @@ pub(super) fn options() -> TrainOptions {
 }
 
 /// Trains without a checkpoint.
-fn run(
+pub(super) fn run(
     network: &mut Network,
     masks: Masks,
     options: &TrainOptions,

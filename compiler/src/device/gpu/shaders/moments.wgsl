@@ -1,5 +1,6 @@
-// Mean and sum of squared differences to it of a chunk of up to 2048 elements of a row, one
-// workgroup a chunk; `merge_moments` puts the chunks of a row together.
+// Mean, as its distance from the row's first element, and sum of squared differences to it of a
+// chunk of up to 2048 elements of a row, one workgroup a chunk; `merge_moments` puts the chunks of
+// a row together.
 struct Params {
     groups: u32,
     cols: u32,
@@ -38,7 +39,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) a
     rest = sum_all(at, rest);
     square = sum_all(at, square);
     if at == 0u {
-        means[group] = near + rest / count;
+        means[group] = near - x[row] + rest / count;
         squares[group] = max(square - rest * rest / count, 0.0);
     }
 }
