@@ -286,7 +286,7 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
             Some(Teacher::Scores(scores)) => Some(columns(scores, self.executor.classes(), positions)),
             Some(Teacher::Network(teacher, batches)) => {
                 batches.fill_moved(positions, change);
-                teacher.forward(&batches.input, batch, None);
+                teacher.forward(&batches.input, batch, Mode::INFERENCE);
                 let mut scores = teacher.logits()?;
                 scores.truncate(teacher.classes() * batch);
                 Some(scores)
