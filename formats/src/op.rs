@@ -141,6 +141,13 @@ pub enum Activation {
     Sigmoid,
     /// Hyperbolic tangent.
     Tanh,
+    /// `min(max(alpha x + 1/2, 0), 1)` (Courbariaux et al. 2015).
+    HardSigmoid {
+        /// Slope between the bounds: 1/6 in PyTorch, 0.2 in Keras and by default in ONNX.
+        alpha: f32,
+    },
+    /// `x min(max(x + 3, 0), 6) / 6` (Howard et al. 2019, MobileNetV3).
+    HardSwish,
 }
 
 /// One operation of a network.
@@ -198,7 +205,7 @@ pub enum Op {
 
 impl Op {
     /// One of each operation, with the commonest settings, for tables of what is supported.
-    pub const EXAMPLES: [Op; 18] = {
+    pub const EXAMPLES: [Op; 20] = {
         let pool = Pool {
             kernel: [2, 2],
             stride: [2, 2],
@@ -226,6 +233,8 @@ impl Op {
             Op::Activation(Activation::LeakyRelu { alpha: 0.01 }),
             Op::Activation(Activation::Sigmoid),
             Op::Activation(Activation::Tanh),
+            Op::Activation(Activation::HardSigmoid { alpha: 1.0 / 6.0 }),
+            Op::Activation(Activation::HardSwish),
             Op::Maxout { pieces: 2 },
             Op::Add,
             Op::Concat,
@@ -340,6 +349,8 @@ impl Activation {
             Activation::LeakyRelu { .. } => "leaky_relu",
             Activation::Sigmoid => "sigmoid",
             Activation::Tanh => "tanh",
+            Activation::HardSigmoid { .. } => "hard_sigmoid",
+            Activation::HardSwish => "hard_swish",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::prune::{Method, Scope};
 use crate::train::Distill;
 use anyhow::Result;
 use tfc_formats::artifact::write_file;
-use tfc_formats::dataset::{self, Dataset};
+use tfc_formats::dataset::{self, Dataset, Samples};
 use tfc_formats::network::Network;
 
 use super::Global;
@@ -33,6 +33,16 @@ pub(super) struct Args {
     /// Data set: a folder, or builtin:digits. Choices are made on its training set alone.
     #[arg(long)]
     data: Option<String>,
+    /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
+    /// weights are corrected layer by layer. A folder, or builtin:digits; needs --sparsity.
+    #[arg(long, value_name = "DATA", requires = "sparsity")]
+    calibration: Option<String>,
+    /// Prune in one shot as with --calibration, on a part of the training set of --data.
+    #[arg(long, requires_all = ["data", "sparsity"])]
+    one_shot: bool,
+    /// Most samples to calibrate with.
+    #[arg(long, default_value_t = 500, value_name = "COUNT", value_parser = count)]
+    calibration_samples: usize,
     /// Share of all weights that become zero, e.g. 0.95.
     #[arg(long, value_name = "SHARE", conflicts_with = "max_drop")]
     sparsity: Option<f64>,
@@ -98,6 +108,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("tfc"));
     let network = args.network.load(&args.input)?;
     let data = args.data.as_deref().map(dataset::load).transpose()?;
+    let calibration = args.calibration.as_deref().map(dataset::load).transpose()?.map(|data| data.train);
     check_writable(&output, args.force)?;
     check_distinct(&output, &args.input)?;
     if let Some(report) = &args.report {
@@ -106,14 +117,15 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         check_distinct(report, &output)?;
     }
     let options = options(args, data.is_some());
-    let tunes = data.is_some() && options.training.epochs > 0;
+    let tunes = calibration.is_some() || data.is_some() && options.training.epochs > 0;
     let factorizes = options.low_rank == LowRank::Tri || options.method.needs_factors();
     let computes = options.changes_weights() && (tunes || factorizes);
     let device = select(if computes { args.training.device } else { Choice::Cpu })?;
 
+    let inputs = Inputs { network: &network, data: data.as_ref(), calibration: calibration.as_ref() };
     let compiled = match &device {
-        AnyDevice::Cpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
-        AnyDevice::Gpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
+        AnyDevice::Cpu(device) => drive(device, inputs, &options, args, &output, global),
+        AnyDevice::Gpu(device) => drive(device, inputs, &options, args, &output, global),
     }?;
     write_file(&output, &compiled.bytes)?;
     if let Some(path) = &args.report {
@@ -121,7 +133,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     }
     emit(global, || compiled.report.text(), &compiled.report)?;
     note(global, &format!("wrote {}", output.display()));
-    if data.is_none() {
+    if data.is_none() && calibration.is_none() {
         note(
             global,
             "with --data (a folder, or builtin:digits) tfc also prunes, fine-tunes and measures accuracy",
@@ -130,18 +142,24 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     Ok(())
 }
 
+/// What a compilation works on.
+struct Inputs<'a> {
+    network: &'a Network,
+    data: Option<&'a Dataset>,
+    calibration: Option<&'a Samples>,
+}
+
 fn drive<D: crate::device::Device>(
     device: &D,
-    network: &Network,
-    data: Option<&Dataset>,
+    Inputs { network, data, calibration }: Inputs<'_>,
     options: &Options,
     args: &Args,
     output: &Path,
     global: Global,
 ) -> Result<Compiled> {
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
-    let trains = data.is_some() && options.training.epochs > 0;
-    let stop = if trains { stop_on_interrupt()? } else { Arc::default() };
+    let trains = data.is_some() && options.training.epochs > 0 && !options.one_shot;
+    let stop = if trains || options.one_shot { stop_on_interrupt()? } else { Arc::default() };
     let leftover = args.training.leftover(args.force);
     let description = describe_run(options, &[network], data)?;
     let work = trains.then(|| Work::open(&work_folder(output), leftover, &description)).transpose()?;
@@ -150,9 +168,11 @@ fn drive<D: crate::device::Device>(
         events: &mut |event| match event {
             Event::Training(progress) => bar.update(progress),
             Event::Factorizing(iteration) => bar.factorizing(iteration),
+            Event::Correcting(progress) => bar.correcting(progress),
         },
         stop: &stop,
         work: work.as_ref(),
+        calibration,
     };
     let compiled = compile(device, network, data, options, context);
     bar.finish();
@@ -183,6 +203,8 @@ fn options(args: &Args, has_data: bool) -> Options {
         iterations: args.iterations,
         solver: args.solver,
         half: args.precision == "auto",
+        one_shot: args.one_shot || args.calibration.is_some(),
+        calibration_samples: args.calibration_samples,
         held_out: args.training.held_out,
         training: args.training.options((args.distill != 0.0).then_some(distill)),
         seed: args.training.seed,

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use crate::factorize::Iteration;
+use crate::one_shot;
 use crate::train::{Evaluation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -58,6 +59,24 @@ impl Bar {
             complain(&format!(
                 "factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}"
             ));
+        }
+    }
+
+    /// Shows a layer that one-shot pruning is done with.
+    pub(super) fn correcting(&mut self, progress: &one_shot::Progress) {
+        let one_shot::Progress { corrected, done, of } = progress;
+        let error =
+            corrected.output_error.map_or(String::new(), |e| format!(", output error {:.2}%", 100.0 * e));
+        let text = format!(
+            "corrected {} ({done}/{of}): {} of {} weights are zero{error}",
+            corrected.layer, corrected.zeros, corrected.weights
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_length(*of as u64);
+            bar.set_position(*done as u64);
+            bar.set_message(text);
+        } else if self.log {
+            complain(&format!("{text} ({:.1} s)", self.start.elapsed().as_secs_f64()));
         }
     }
 

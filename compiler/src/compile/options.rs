@@ -60,6 +60,10 @@ pub struct Options {
     pub solver: Solver,
     /// Whether weights may be stored as f16 where outputs agree; f32 otherwise.
     pub half: bool,
+    /// Prune in one shot and correct the weights that remain, layer by layer, instead of fine-tuning.
+    pub one_shot: bool,
+    /// Most samples that one-shot pruning is calibrated with.
+    pub calibration_samples: usize,
     /// Share of the training set that is held out as validation set, above 0 and below 1.
     pub held_out: f64,
     /// Fine-tuning; 0 epochs for none.

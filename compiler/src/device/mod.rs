@@ -189,6 +189,12 @@ pub enum Targets<'a, B> {
     },
 }
 
+/// Whether the slope of a function does not follow from its output: hard swish falls before it
+/// rises.
+pub const fn slope_needs_input(f: Activation) -> bool {
+    matches!(f, Activation::HardSwish)
+}
+
 /// What went wrong on a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -255,8 +261,9 @@ pub trait Device {
 
     /// `y = f(x)`.
     fn activation(&self, f: Activation, x: &Self::Buffer, y: &mut Self::Buffer);
-    /// `dx = dy f'(x)`, from the *output* `y = f(x)`.
-    fn activation_backward(&self, f: Activation, y: &Self::Buffer, dy: &Self::Buffer, dx: &mut Self::Buffer);
+    /// `dx = dy f'(x)`, from the *output* `at = f(x)`; from the input `at = x` of a function
+    /// whose [slope its output does not tell](slope_needs_input).
+    fn activation_backward(&self, f: Activation, at: &Self::Buffer, dy: &Self::Buffer, dx: &mut Self::Buffer);
 
     /// Maximum of each window; `argmax` gets the index in the plane, as f32, of the first one.
     fn max_pool(

@@ -14,12 +14,14 @@ mod relations;
 mod replace;
 mod state;
 mod svd;
+mod tucker;
 
 pub use dfmf::{Factors, Iteration, Options, Rank, Solver, factorize};
 pub use init::Init;
 pub use relations::{Group, GroupKind, ObjectType, Relation, groups};
-pub use replace::{Link, add_tensor, replace_dense, sweep};
+pub use replace::{Link, add_tensor, replace_layer, sweep};
 pub use svd::Svd;
+pub use tucker::replace_convolutions;
 
 use tfc_formats::network::NetworkError;
 

@@ -8,6 +8,7 @@ use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use crate::execute::Score;
 use crate::factorize::Iteration;
+use crate::one_shot::Corrected;
 use crate::passes::Changes;
 use crate::train::EpochStats;
 
@@ -45,10 +46,21 @@ pub struct CompileReport {
     pub factorizations: Vec<Factorization>,
     /// Epochs of fine-tuning.
     pub history: Vec<EpochStats>,
+    /// What one-shot pruning did, where weights were corrected instead of fine-tuned.
+    pub one_shot: Option<OneShotReport>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// One-shot pruning: layer-wise least squares and the optimal brain surgeon.
+#[derive(Clone, Debug, Serialize)]
+pub struct OneShotReport {
+    /// Number of samples that it was calibrated with.
+    pub samples: usize,
+    /// Layers in the order of the graph.
+    pub layers: Vec<Corrected>,
 }
 
 /// The objective of one tri-factorization, iteration by iteration.
@@ -191,6 +203,17 @@ impl CompileReport {
                 "{name} error: dense {:.2}%{pruned}, artifact {:.2}% of {} samples",
                 errors.dense, errors.artifact, errors.samples
             );
+        }
+        if let Some(OneShotReport { samples, layers }) = &self.one_shot {
+            let _ = writeln!(
+                text,
+                "pruned in one shot and corrected with {samples} samples; output error by layer:"
+            );
+            for Corrected { layer, zeros, weights, output_error, .. } in layers {
+                let zeros = percent(*zeros as u64, *weights as u64);
+                let error = output_error.map_or("not corrected".to_owned(), |e| format!("{:.2}%", 100.0 * e));
+                let _ = writeln!(text, "  {layer}: {zeros} zeros, {error}");
+            }
         }
         for note in &self.notes {
             let _ = writeln!(text, "note: {note}");

@@ -127,9 +127,11 @@ mod tests {
 
     use super::*;
     use crate::encode::{Precision, encode};
+    use crate::report::{LayerChange, zero_percent};
 
     #[test]
     fn selections_are_no_weights() {
+        // All weights are zero but those of the two shortcuts.
         let network = untrained("resnet20", &ImportOptions::default()).unwrap();
         let encoded = encode(&network, &vec![Precision::F32; network.tensors.len()]).unwrap();
         let bytes = AlignedBytes::from(encoded.bytes.as_slice());
@@ -137,5 +139,13 @@ mod tests {
         let layers = layers(&artifact);
         let selections: Vec<_> = layers.iter().filter(|l| l.selection).collect();
         assert_eq!(selections.iter().map(|l| l.nonzeros).collect::<Vec<_>>(), [16, 32]);
+        let change = |layer| LayerChange {
+            layer,
+            weights_removed: 0,
+            bytes_before: 0,
+            macs_before: 0,
+            why: String::new(),
+        };
+        assert_eq!(zero_percent(&layers.into_iter().map(change).collect::<Vec<_>>()), 100.0);
     }
 }

@@ -53,7 +53,10 @@ fn fans(op: &Op, shape: &[usize]) -> (f32, f32) {
 fn feeds_rectifier(network: &Network, node: usize) -> bool {
     network.consumers(node + 1).any(|next| match network.nodes[next].op {
         Op::Activation(f) => {
-            matches!(f, Activation::Relu | Activation::Relu6 | Activation::LeakyRelu { .. })
+            matches!(
+                f,
+                Activation::Relu | Activation::Relu6 | Activation::LeakyRelu { .. } | Activation::HardSwish
+            )
         }
         Op::Maxout { .. } => true,
         Op::BatchNorm { .. } | Op::MaxPool(_) | Op::AvgPool(_) | Op::Add | Op::Dropout { .. } => {

@@ -52,7 +52,9 @@ fn add(sketch: &mut Sketch, recipe: &Recipe) {
         Activation::LeakyRelu { alpha: 0.2 },
         Activation::Sigmoid,
         Activation::Tanh,
-    ][usize::from(b) % 5];
+        Activation::HardSigmoid { alpha: 0.2 },
+        Activation::HardSwish,
+    ][usize::from(b) % 7];
     let op = match kind % 24 {
         0..=5 => {
             let groups = [1, 1, 2, x.c][usize::from(b) % 4];

@@ -3,6 +3,7 @@
 mod bad_input;
 mod common;
 mod compile;
+mod diff;
 mod execute;
 #[cfg(unix)]
 mod interrupt;

@@ -37,7 +37,7 @@ fn of_node(network: &Network, index: usize, shapes: &[Shape], values: &[Vec<Cons
                 .collect(),
             None => vec![None; x.len()],
         },
-        Op::Activation(activation) => x.iter().map(|value| value.map(|v| apply(activation, v))).collect(),
+        Op::Activation(activation) => x.iter().map(|value| value.map(|v| activated(activation, v))).collect(),
         Op::Maxout { pieces } => (x.chunks(pieces.into()))
             .map(|pieces| pieces.iter().copied().reduce(|a, b| Some(a?.max(b?))).flatten())
             .collect(),
@@ -69,18 +69,7 @@ fn of_layer(network: &Network, index: usize, shape: Shape, x: &[Constant]) -> Ve
     sums.into_iter().map(|sum| sum.map(|v| v as f32)).collect()
 }
 
-fn apply(activation: Activation, x: f32) -> f32 {
-    match activation {
-        Activation::Relu => x.max(0.0),
-        Activation::Relu6 => x.clamp(0.0, 6.0),
-        Activation::LeakyRelu { alpha } => {
-            if x > 0.0 {
-                x
-            } else {
-                alpha * x
-            }
-        }
-        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-        Activation::Tanh => x.tanh(),
-    }
+fn activated(activation: Activation, mut x: f32) -> f32 {
+    tfc_runtime::activate(activation, std::slice::from_mut(&mut x));
+    x
 }

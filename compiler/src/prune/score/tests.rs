@@ -1,6 +1,6 @@
 use super::*;
 use crate::device::cpu::Cpu;
-use crate::factorize::fixtures::{Sketch, small_lenet};
+use crate::factorize::fixtures::{Sketch, narrow, small_lenet};
 use tfc_formats::op::Shape;
 
 fn of(network: &Network, method: Method, options: &Options) -> Scores {
@@ -19,6 +19,25 @@ fn every_method_scores_every_weight_and_repeats() {
             assert!(scores.iter().all(|s| s.is_finite()), "{method}");
         }
         assert_eq!(found, of(&network, method, &options), "{method}");
+    }
+}
+
+#[test]
+fn every_weight_of_graphs_has_a_finite_score() {
+    let options = Options { iterations: 5, ..Options::default() };
+    for (family, divisor) in [("resnet20", 8), ("squeezenet1_1", 16), ("mobilenet_v1_vww", 8)] {
+        let mut network = narrow(family, divisor);
+        // A layer without a nonzero weight, as pruning may leave.
+        let first = network.weight(0).unwrap();
+        network.tensors[first].data.fill(0.0);
+        for method in Method::ALL {
+            let found = of(&network, method, &options);
+            for (tensor, _) in weights(&network) {
+                let scores = found.get(tensor).unwrap();
+                assert_eq!(scores.len(), network.tensors[tensor].data.len(), "{family} {method}");
+                assert!(scores.iter().all(|s| s.is_finite()), "{family} {method}");
+            }
+        }
     }
 }
 
@@ -51,9 +70,11 @@ fn seeds_matter_to_random_scores() {
 
 #[test]
 fn only_methods_with_factors_refuse_a_graph() {
-    let mut s = Sketch::new(Shape::new(4, 4, 4));
-    s.conv("grouped", 0, 4, 3, 2);
-    let network = s.finish();
+    let mut s = Sketch::new(Shape::new(2, 4, 4));
+    let v = s.conv("a", 0, 4, 3, 1);
+    s.conv("b", v, 4, 3, 2);
+    let mut network = s.finish();
+    network.nodes[1].params = vec![0];
     for method in Method::ALL {
         let found = scores(&Cpu, &network, method, &Options::default(), &mut |_| {});
         match found {

@@ -1,9 +1,10 @@
-//! Element-wise non-linearities; the gradient comes from the output.
+//! Element-wise non-linearities; the gradient comes from the output, or from the input where the
+//! output does not tell the slope.
 
 use tfc_formats::op::Activation;
 
 use super::{Layer, Run, Values};
-use crate::device::Device;
+use crate::device::{Device, slope_needs_input};
 
 impl<D: Device> Layer<D> for Activation {
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], _: &[&D::Buffer], y: &mut D::Buffer) {
@@ -19,6 +20,7 @@ impl<D: Device> Layer<D> for Activation {
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {
-        run.device.activation_backward(*self, values.y, dy, dx);
+        let at = if slope_needs_input(*self) { values.x[0] } else { values.y };
+        run.device.activation_backward(*self, at, dy, dx);
     }
 }

@@ -78,7 +78,7 @@ fn convolutions_pools_and_joins() {
     let average = b.node(Op::AvgPool(Pool { stride: [2, 2], ..average }), &[a], &[]);
     let joined = b.node(Op::Concat, &[sum, max, average], &[]);
     let mixed = b.conv(Conv2d { groups: 2, ..conv(6, 1, 0) }, joined, 12);
-    let mixed = b.activation(mixed, Activation::Sigmoid);
+    let mixed = b.activation(mixed, Activation::HardSwish);
     let mean = b.node(Op::GlobalAvgPool, &[mixed], &[]);
     let flat = b.node(Op::Flatten, &[mixed], &[]);
     let all = b.node(Op::Concat, &[mean, flat], &[]);
@@ -110,6 +110,7 @@ fn planes_into_dense() {
     let mut b = Builder::new(Shape::new(1, 4, 4));
     let x = b.conv(conv(3, 3, 0), 0, 1);
     let x = b.activation(x, Activation::Relu6);
+    let x = b.activation(x, Activation::HardSigmoid { alpha: 0.2 });
     b.dense(x, CLASSES, 12);
     check_gradients(b.random(4), Mode::INFERENCE);
 }

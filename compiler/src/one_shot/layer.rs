@@ -1,0 +1,96 @@
+//! One layer: which of its weights go, and what becomes of the others.
+
+use faer::Mat;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::columns;
+use super::exact::trace;
+use super::problem::Problem;
+
+/// Multiply-accumulates up to which the exact order is affordable (some ten seconds on two cores).
+const MOST_EXACT: usize = 100_000_000_000;
+
+/// How the weights of a layer were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// One by one, the cheapest of all first (optimal brain surgeon).
+    Exact,
+    /// Input by input (SparseGPT).
+    Columns,
+    /// By their scores, without correction: the layer shares its weights with another, is applied
+    /// transposed, or has too many inputs.
+    Scores,
+}
+
+/// Weights of a layer after `count` of them were removed, by row; `None` where the moments are not finite.
+/// `gone` weights go first; the errors of rows count by `scale`.
+pub(super) fn remove(
+    problems: &[Problem],
+    gone: &[Vec<bool>],
+    scale: &[f64],
+    count: usize,
+) -> Option<(Order, Vec<Vec<f64>>)> {
+    let solved: Vec<(Mat<f64>, Mat<f64>)> = problems.iter().map(Problem::solve).collect::<Option<_>>()?;
+    let macs: usize = problems.iter().map(|p| p.rows() * p.inputs().pow(3) / 2).sum();
+    if macs <= MOST_EXACT {
+        let keep = exact(problems, solved, gone, scale, count);
+        let mut weights = Vec::with_capacity(gone.len());
+        for (problem, first) in with_first_row(problems) {
+            weights.extend(problem.solve_kept(&keep[first..][..problem.rows()])?);
+        }
+        return Some((Order::Exact, weights));
+    }
+    let share = |rows: usize| count * rows / gone.len();
+    let mut weights = Vec::with_capacity(gone.len());
+    for ((problem, first), (inverse, best)) in with_first_row(problems).zip(solved) {
+        let last = first + problem.rows();
+        // Groups share the zeros by their rows, which sums up to all of them.
+        let count = share(last) - share(first);
+        weights.extend(columns::remove(inverse, &best, &gone[first..last], &scale[first..last], count)?);
+    }
+    Some((Order::Columns, weights))
+}
+
+/// Problems and where their rows start.
+fn with_first_row(problems: &[Problem]) -> impl Iterator<Item = (&Problem, usize)> {
+    problems.iter().scan(0, |next, problem| {
+        let first = *next;
+        *next += problem.rows();
+        Some((problem, first))
+    })
+}
+
+/// Which weights stay: of all rows' removals the cheapest, each after those before it in its row.
+fn exact(
+    problems: &[Problem],
+    solved: Vec<(Mat<f64>, Mat<f64>)>,
+    gone: &[Vec<bool>],
+    scale: &[f64],
+    count: usize,
+) -> Vec<Vec<bool>> {
+    let mut removals = Vec::new();
+    for ((problem, first), (inverse, best)) in with_first_row(problems).zip(&solved) {
+        let traces = (0..problem.rows())
+            .into_par_iter()
+            .map(|row| trace(inverse, best.col_as_slice(row).to_vec(), &gone[first + row]));
+        for (row, trace) in traces.collect::<Vec<_>>().into_iter().enumerate() {
+            let row = first + row;
+            let costs = trace.cost.iter().enumerate().map(|(step, cost)| (scale[row] * cost, row, step));
+            let forced = gone[row].iter().filter(|gone| **gone).count();
+            let costs = costs.map(|(cost, row, step)| (if step < forced { -1.0 } else { cost }, row, step));
+            removals.extend(costs.zip(trace.order));
+        }
+    }
+    if count < removals.len() {
+        removals.select_nth_unstable_by(count, |(a, _), (b, _)| {
+            a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)))
+        });
+    }
+    let mut keep: Vec<Vec<bool>> = gone.iter().map(|gone| vec![true; gone.len()]).collect();
+    for ((_, row, _), q) in &removals[..count.min(removals.len())] {
+        keep[*row][*q as usize] = false;
+    }
+    keep
+}
