@@ -4,6 +4,7 @@ mod bad_input;
 mod common;
 mod compile;
 mod execute;
+mod images;
 #[cfg(unix)]
 mod interrupt;
 mod train;
