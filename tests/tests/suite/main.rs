@@ -5,6 +5,7 @@ mod common;
 mod compile;
 mod diff;
 mod execute;
+mod images;
 #[cfg(unix)]
 mod interrupt;
 mod passes;
