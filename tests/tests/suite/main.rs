@@ -7,6 +7,7 @@ mod diff;
 mod execute;
 #[cfg(unix)]
 mod interrupt;
+mod one_shot;
 mod passes;
 mod train;
 
