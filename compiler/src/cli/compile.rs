@@ -36,10 +36,10 @@ pub(super) struct Args {
     data: Option<String>,
     /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
     /// weights are corrected layer by layer. A folder, or builtin:digits; needs --sparsity.
-    #[arg(long, value_name = "DATA", requires = "sparsity")]
+    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = ["method", "scope", "rounds", "max_drop"])]
     calibration: Option<String>,
     /// Prune in one shot as with --calibration, on a part of the training set of --data.
-    #[arg(long, requires_all = ["data", "sparsity"])]
+    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = ["method", "scope", "rounds"])]
     one_shot: bool,
     /// Most samples to calibrate with.
     #[arg(long, default_value_t = 500, value_name = "COUNT", value_parser = count)]

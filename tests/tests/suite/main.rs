@@ -8,6 +8,7 @@ mod execute;
 mod images;
 #[cfg(unix)]
 mod interrupt;
+mod one_shot;
 mod passes;
 mod train;
 
