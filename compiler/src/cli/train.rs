@@ -6,16 +6,17 @@ use crate::compile::{Work, hold_out};
 use crate::device::Device;
 use crate::device::select::{AnyDevice, select};
 use crate::encode::{Precision, encode};
-use crate::execute;
+use crate::execute::{self, ExecuteError};
 use crate::prune::Masks;
 use crate::train::{Control, Data, TrainError, TrainOptions, init, train};
 use anyhow::{Result, bail};
 use serde::Serialize;
-use tfc_formats::dataset::{self, Dataset};
+use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::import::{self, known};
 use tfc_formats::network::Network;
 
 use super::Global;
+use super::data::{self, LabelArgs};
 use super::input::InputArgs;
 use super::output::{check_writable, emit, note, work_folder};
 use super::progress::Bar;
@@ -28,7 +29,7 @@ pub(super) struct Args {
     #[arg(long_help = architectures())]
     architecture: String,
     /// Data set: a folder, or builtin:digits.
-    #[arg(long)]
+    #[arg(long, long_help = data::UNDERSTOOD)]
     data: String,
     /// File to write: model.safetensors.
     #[arg(short, long, value_name = "FILE")]
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    labels: LabelArgs,
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
@@ -49,7 +52,8 @@ struct Report {
     epochs: usize,
     best_epoch: Option<usize>,
     validation_error_percent: f64,
-    test_error_percent: f64,
+    /// Where there is a test set.
+    test_error_percent: Option<f64>,
     seconds: f64,
 }
 
@@ -68,7 +72,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let data = dataset::load(&args.data)?;
+    let data = args.labels.load(&args.data, network.input, &network.preprocess)?;
     check_writable(&args.output, args.force)?;
     init(&mut network, args.training.seed);
     let options = args.training.options(None);
@@ -79,13 +83,11 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     }?;
     import::save(&network, &args.output)?;
     let text = || {
+        let test =
+            report.test_error_percent.map_or("no test set".to_owned(), |e| format!("test error {e:.2}%"));
+        let Report { network, validation_error_percent, seconds, device, .. } = &report;
         format!(
-            "{}: validation error {:.2}%, test error {:.2}%; {:.1} s on {}\n",
-            report.network,
-            report.validation_error_percent,
-            report.test_error_percent,
-            report.seconds,
-            report.device
+            "{network}: validation error {validation_error_percent:.2}%, {test}; {seconds:.1} s on {device}\n"
         )
     };
     emit(global, text, &report)?;
@@ -124,13 +126,15 @@ fn drive<D: Device>(
     work.close(history.is_ok(), matches!(history, Err(TrainError::Interrupted { .. })))?;
     let history = history?;
     let encoded = encode(network, &vec![Precision::F32; network.tensors.len()])?;
+    let error =
+        |samples: &Samples| Ok::<_, ExecuteError>(execute::score(&encoded.bytes, samples)?.error_percent());
     Ok(Report {
         network: network.name.clone(),
         device: device.name(),
         epochs: options.epochs,
         best_epoch: history.best.map(|epoch| epoch + 1),
-        validation_error_percent: execute::score(&encoded.bytes, &validation)?.error_percent(),
-        test_error_percent: execute::score(&encoded.bytes, &data.test)?.error_percent(),
+        validation_error_percent: error(&validation)?,
+        test_error_percent: (!data.test.is_empty()).then(|| error(&data.test)).transpose()?,
         seconds: start.elapsed().as_secs_f64(),
     })
 }

@@ -13,7 +13,7 @@ use tfc_formats::network::Network;
 use super::input::count;
 use crate::compile::Leftover;
 use crate::device::select::Choice;
-use crate::train::{Distill, Optimizer, Schedule, TrainOptions};
+use crate::train::{Augment, BatchNorm, Distill, Optimizer, Schedule, TrainOptions};
 
 /// How to train.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,16 @@ pub(super) struct TrainingArgs {
     /// How the rate changes over the run.
     #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
     schedule: ScheduleName,
+    /// Statistics of batch normalizations: of each batch, which update the running ones, or those.
+    #[arg(long, value_enum, default_value_t = BatchNormName::Updated)]
+    batch_norm: BatchNormName,
+    /// Mirror half of the training images, left to right, anew in each epoch.
+    #[arg(long)]
+    flip: bool,
+    /// Move training images by up to so many pixels up, down, left and right, anew in each epoch;
+    /// raw 0 comes in at the edges.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS", hide_default_value = true)]
+    shift_crop: u32,
     /// Where to train: auto (a GPU if there is one), gpu or cpu.
     #[arg(long, default_value_t)]
     pub(super) device: Choice,
@@ -59,6 +69,14 @@ enum OptimizerName {
     Sgd,
     Adam,
     Rmsprop,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BatchNormName {
+    /// Each batch is normalized by its own; the running ones follow.
+    Updated,
+    /// The running ones normalize and stay as they are.
+    Frozen,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -102,6 +120,11 @@ impl TrainingArgs {
                 ScheduleName::OneCycle => Schedule::OneCycle,
                 ScheduleName::Step => Schedule::Step { drops: 2, factor: 0.1 },
             },
+            batch_norm: match self.batch_norm {
+                BatchNormName::Updated => BatchNorm::Updated,
+                BatchNormName::Frozen => BatchNorm::Frozen,
+            },
+            augment: Augment { flip: self.flip, shift: self.shift_crop },
             seed: self.seed,
             distill,
         }
@@ -125,7 +148,10 @@ pub(super) fn describe_run(
         tensor.data.iter().for_each(|value| digest.update(&value.to_le_bytes()));
     }
     let weights = digest.finalize();
-    let data = data.map(|data| (data.name.clone(), data.train.len(), crc.checksum(&data.train.data)));
+    let data = data.map(|Dataset { name, train, .. }| {
+        let labels = crc.checksum(bytemuck::cast_slice(&train.labels));
+        (name.clone(), train.len(), crc.checksum(&train.data), labels)
+    });
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "producer": crate::encode::PRODUCER,
         "options": options,

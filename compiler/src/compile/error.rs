@@ -10,6 +10,7 @@ use crate::device::DeviceError;
 use crate::encode::EncodeError;
 use crate::execute::ExecuteError;
 use crate::factorize::FactorizeError;
+use crate::one_shot::OneShotError;
 use crate::train::TrainError;
 
 /// Why nothing was compiled.
@@ -36,6 +37,11 @@ pub enum CompileError {
         /// Elements of the network's output.
         outputs: u32,
     },
+    /// The data set has no labels.
+    #[error(
+        "data set `{0}` has no labels, which fine-tuning and accuracy need; give folders of classes or --labels, or compile without --data"
+    )]
+    Unlabelled(String),
     /// The goal or the split is out of range.
     #[error("{0}")]
     Option(String),
@@ -59,6 +65,9 @@ pub enum CompileError {
     /// Factors.
     #[error(transparent)]
     Factorize(#[from] FactorizeError),
+    /// One-shot pruning.
+    #[error(transparent)]
+    OneShot(#[from] OneShotError),
     /// Training.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -74,8 +83,12 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// Whether the work was stopped by request and can be resumed.
+    /// Whether the work was stopped by request.
     pub fn is_interrupt(&self) -> bool {
-        matches!(self, CompileError::Train(TrainError::Interrupted { .. }))
+        matches!(
+            self,
+            CompileError::Train(TrainError::Interrupted { .. })
+                | CompileError::OneShot(OneShotError::Interrupted)
+        )
     }
 }

@@ -1,13 +1,17 @@
 //! The end of a compilation: from a pruned network to its artifact.
 
+use std::collections::BTreeMap;
+
+use tfc_formats::dataset::Samples;
 use tfc_formats::network::Network;
 
 use super::options::{Goal, LowRank, Options};
-use super::precision::{self, Chosen, Probe};
+use super::precision::{self, Chosen};
 use super::stage::Split;
-use super::{CompileError, low_rank};
+use super::{CompileError, low_rank, weights_removed};
 use crate::encode::{Encoded, Precision, encode};
-use crate::execute;
+use crate::execute::{self, Inputs};
+use crate::passes;
 
 /// Random inputs on which precisions are compared where there is no data.
 const PROBES: usize = 256;
@@ -42,20 +46,27 @@ pub(super) struct Finished {
     pub(super) network: Network,
     /// The file.
     pub(super) encoded: Encoded,
+    /// What passes over the graph did.
+    pub(super) passes: passes::Changes,
+    /// How many weights each layer lost by that.
+    pub(super) removed: BTreeMap<String, u64>,
     /// For layers, why they are factorized or not.
     pub(super) reasons: Vec<(String, String)>,
     /// What else a person should know.
     pub(super) notes: Vec<String>,
 }
 
-/// Factorizes dense layers where that is smaller and as good, chooses precisions, and encodes.
+/// Runs the passes over the graph, factorizes dense layers where that is smaller and as good, chooses precisions, and encodes.
 /// Precision gives way to a limit on bytes, and bytes to a limit on error.
 pub(super) fn finish(
-    mut network: Network,
+    trained: &Network,
     options: &Options,
     data: Option<&Split>,
+    calibration: Option<&Samples>,
     limits: &Limits,
 ) -> Result<Finished, CompileError> {
+    let (mut network, passes) = passes::run(trained)?;
+    let removed = weights_removed(trained, &network);
     // A share of zeros that was asked for is kept: factors have none.
     let mut reasons = Vec::new();
     if let (LowRank::Auto, false, Some(data)) =
@@ -63,11 +74,12 @@ pub(super) fn finish(
     {
         reasons = low_rank::shrink(&mut network, &data.validation, options.half)?;
     }
-    let probe = match data {
-        Some(data) => Probe::Samples(&data.validation),
-        None => Probe::Random { count: PROBES, seed: options.seed },
+    let inputs = match (data, calibration) {
+        (Some(data), _) => Inputs::Samples(&data.validation),
+        (None, Some(calibration)) => Inputs::Samples(calibration),
+        (None, None) => Inputs::Random { count: PROBES, seed: options.seed },
     };
-    let chosen = precision::choose(&network, &probe, options.half)?;
+    let chosen = precision::choose(&network, &inputs, options.half)?;
     let excess = |encoded: &Encoded| {
         let error = match (limits.error, data) {
             (Some(_), Some(data)) => Some(execute::score(&encoded.bytes, &data.validation)?.error_percent()),
@@ -96,7 +108,7 @@ pub(super) fn finish(
             }
         }
     }
-    Ok(Finished { network, encoded, reasons, notes })
+    Ok(Finished { network, encoded, passes, removed, reasons, notes })
 }
 
 #[cfg(test)]

@@ -6,6 +6,6 @@ mod layers;
 mod table;
 
 pub use budget::{BudgetReport, Curve, LayerZeros, Level, Point, Predicted};
-pub use compile::{CompileReport, ErrorPercent, Factorization, LayerChange};
-pub use layers::{Layer, layers, zero_percent};
+pub use compile::{CompileReport, ErrorPercent, Factorization, LayerChange, OneShotReport, zero_percent};
+pub use layers::{Layer, layers};
 pub use table::{Align, bytes, percent, table};

@@ -11,8 +11,9 @@ use tfc_formats::network::{Network, Tensor};
 use super::batch::Batches;
 use super::checkpoint::{Best, Checkpoint, Fingerprint};
 use super::executor::{Answers, Executor};
+use super::ops::Mode;
 use super::stats::Sums;
-use super::{Evaluation, PruneError, TrainError, TrainOptions, evaluate, random};
+use super::{BatchNorm, Evaluation, PruneError, TrainError, TrainOptions, evaluate, random};
 use crate::device::Device;
 use crate::prune::Masks;
 
@@ -23,8 +24,8 @@ pub struct Data<'a> {
     pub train: &'a Samples,
     /// Samples that decide which epoch is kept.
     pub validation: &'a Samples,
-    /// Network to distil from; goes with [`TrainOptions::distill`]. Its scores of the whole
-    /// training set are computed once and kept in memory.
+    /// Network to distil from; goes with [`TrainOptions::distill`]. Without augmentation its scores
+    /// of the whole training set are computed once and kept in memory; with it, it runs on each batch.
     pub teacher: Option<&'a Network>,
 }
 
@@ -131,10 +132,17 @@ struct Fit<'a, 'd, D: Device> {
     train: Batches<'a>,
     validation: Batches<'a>,
     sizes: Sizes,
-    /// The teacher's scores `[samples, classes]`.
-    teacher: Option<Vec<f32>>,
+    teacher: Option<Teacher<'a, 'd, D>>,
     /// Weights and optimizer state in here are stale except while it is read or written.
     state: Checkpoint,
+}
+
+/// Where the scores to learn from come from.
+enum Teacher<'a, 'd, D: Device> {
+    /// Scores `[samples, classes]` of samples that are the same in every epoch.
+    Scores(Vec<f32>),
+    /// A network and its inputs, for samples that never come twice.
+    Network(Executor<'d, D>, Batches<'a>),
 }
 
 #[derive(Clone, Copy)]
@@ -184,10 +192,12 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
             best: None,
             epochs: Vec::new(),
         };
+        let train = Batches::labelled(data.train, &network, classes, "training")?;
+        train.check_augment(options.augment)?;
         Ok(Self {
-            train: Batches::new(data.train, &network, classes, "training")?,
-            validation: Batches::new(data.validation, &network, classes, "validation")?,
-            teacher: teacher_scores(device, data, options, classes, room)?,
+            train,
+            validation: Batches::labelled(data.validation, &network, classes, "validation")?,
+            teacher: teacher(device, data, options, classes, room)?,
             executor,
             network,
             options,
@@ -262,14 +272,30 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
         let done = self.state.epoch * self.sizes.steps + self.state.step;
         let progress = done as f64 / (options.epochs * self.sizes.steps) as f64;
         let rate = (f64::from(options.rate) * options.schedule.factor(progress)) as f32;
-        let dropout = Some(random::mix(&[options.seed, 2, done as u64]));
+        let momentum = match options.batch_norm {
+            BatchNorm::Updated => Some(BatchNorm::MOMENTUM),
+            BatchNorm::Frozen => None,
+        };
+        let mode = Mode { dropout: Some(random::mix(&[options.seed, 2, done as u64])), momentum };
 
-        self.train.fill(positions);
-        let scores = self.teacher.as_ref().map(|scores| columns(scores, self.executor.classes(), positions));
+        let (augment, epoch) = (options.augment, self.state.epoch);
+        let change = |sample| augment.is_active().then(|| augment.draw(options.seed, epoch, sample));
+        self.train.fill_moved(positions, change);
+        let scores = match &mut self.teacher {
+            None => None,
+            Some(Teacher::Scores(scores)) => Some(columns(scores, self.executor.classes(), positions)),
+            Some(Teacher::Network(teacher, batches)) => {
+                batches.fill_moved(positions, change);
+                teacher.forward(&batches.input, batch, Mode::INFERENCE);
+                let mut scores = teacher.logits()?;
+                scores.truncate(teacher.classes() * batch);
+                Some(scores)
+            }
+        };
         let teacher = scores.as_deref().zip(options.distill);
-        self.executor.forward(&self.train.input, batch, dropout);
+        self.executor.forward(&self.train.input, batch, mode);
         self.executor.loss(&Answers { labels: &self.train.labels, teacher });
-        self.executor.backward(batch, dropout);
+        self.executor.backward(batch, mode);
         self.executor.update(|decays| {
             options.optimizer.rule(rate, if decays { options.decay } else { 0.0 }, done as u32 + 1)
         });
@@ -359,14 +385,14 @@ fn set_weights(tensors: &mut [Tensor], weights: Vec<Vec<f32>>) {
     }
 }
 
-/// The teacher's scores of all training samples, where there is one.
-fn teacher_scores<D: Device>(
-    device: &D,
-    data: Data<'_>,
+/// The teacher, where there is one.
+fn teacher<'a, 'd, D: Device>(
+    device: &'d D,
+    data: Data<'a>,
     options: &TrainOptions,
     classes: usize,
     batch: usize,
-) -> Result<Option<Vec<f32>>, TrainError> {
+) -> Result<Option<Teacher<'a, 'd, D>>, TrainError> {
     let teacher = match (data.teacher, options.distill) {
         (None, None) => return Ok(None),
         (Some(teacher), Some(_)) => teacher,
@@ -375,12 +401,18 @@ fn teacher_scores<D: Device>(
             return Err(TrainError::Option(format!("distillation lacks {missing}")));
         }
     };
-    let scores = evaluate::logits(device, teacher, data.train, batch)?;
-    let found = scores.len() / data.train.len();
+    let (found, teacher) = if options.augment.is_active() {
+        let executor = Executor::new(device, teacher, batch, None)?;
+        let batches = Batches::new(data.train, teacher, executor.classes(), "training")?;
+        (executor.classes(), Teacher::Network(executor, batches))
+    } else {
+        let scores = evaluate::logits(device, teacher, data.train, batch)?;
+        (scores.len() / data.train.len(), Teacher::Scores(scores))
+    };
     if found != classes {
         return Err(TrainError::Classes { what: "the teacher", found, network: classes });
     }
-    Ok(Some(scores))
+    Ok(Some(teacher))
 }
 
 /// `[K, B]` of the samples at these positions, from `[samples, K]`.

@@ -4,9 +4,13 @@ mod bad_input;
 mod budget;
 mod common;
 mod compile;
+mod diff;
 mod execute;
+mod images;
 #[cfg(unix)]
 mod interrupt;
+mod one_shot;
+mod passes;
 mod train;
 
 /// The definitions of the ops in f64, which the runtime's own tests compare with as well.

@@ -13,7 +13,7 @@ use super::super::CompileError;
 use super::super::finish::{Finished, Limits, finish};
 use super::super::stage::{Event, Stage, no_rounds, zero_share};
 use super::allocate::{Choice, allocate, front};
-use super::cost::{Times, encoded, kept, latency, uses};
+use super::cost::{Times, artifact, encoded, kept, latency, uses};
 use super::sensitivity::{count, curves};
 use crate::device::Device;
 use crate::execute;
@@ -119,7 +119,8 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             (None, None) if changes => self.stage.tune(&mut network, epochs, 0, &mut no_rounds)?,
             (None, None) => Vec::new(),
         };
-        let finished = finish(network.clone(), self.stage.options, self.stage.data, &self.limits)?;
+        let finished =
+            finish(&network, self.stage.options, self.stage.data, self.stage.calibration, &self.limits)?;
         let point = match &record {
             Some(record) => record.point.clone(),
             None => self.measure(&network, &finished, what, history.len())?,
@@ -148,8 +149,8 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         self.fill(network, &self.stage.scores(network)?, &plan.keep, bytes)?.apply(&mut at_once);
         self.stage.tell(Event::Attempt { number: task.number, zeros: zero_share(&at_once) });
         if let (Some(data), Some(fine)) = (self.stage.data, task.fine) {
-            let file = encoded(&at_once, false)?;
-            if execute::score(&file.bytes, &data.validation)?.error_percent() <= fine {
+            let file = artifact(&at_once, false)?;
+            if execute::score(&file, &data.validation)?.error_percent() <= fine {
                 *network = at_once;
                 return Ok(Vec::new());
             }
@@ -197,8 +198,9 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             let masks = masks(factor);
             let mut thinner = network.clone();
             masks.apply(&mut thinner);
-            let file = encoded(&thinner, self.stage.options.half)?;
-            let found = file.bytes.len() as f64;
+            let half = self.stage.options.half;
+            let file = encoded(&thinner, half)?;
+            let found = artifact(&thinner, half)?.len() as f64;
             let better = best.as_ref().is_none_or(|(bytes, _)| {
                 if *bytes > limit { found < *bytes } else { found <= limit && found > *bytes }
             });
@@ -219,9 +221,9 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
 
     fn plan(&self, network: &Network, aim: Aim) -> Result<Plan, CompileError> {
         let curves = curves(self.stage, network, self.times.as_ref())?;
-        let file = encoded(network, self.stage.options.half)?;
+        let file = artifact(network, self.stage.options.half)?;
         let matrices: f64 = curves.iter().map(|curve| curve.levels[0].bytes).sum();
-        let rest = file.bytes.len() as f64 - matrices;
+        let rest = file.len() as f64 - matrices;
         let part =
             |cost: f64, limit: Option<f64>| limit.map_or(0.0, |limit| cost / limit.max(f64::MIN_POSITIVE));
         let (bytes, macs) = self.first;
@@ -338,7 +340,7 @@ pub(super) fn costs(network: &Network, half: bool) -> Result<(f64, f64), Compile
     for tensor in 0..network.tensors.len() {
         macs += uses(network, tensor)? * network.tensors[tensor].nonzeros() as f64;
     }
-    Ok((encoded(network, half)?.bytes.len() as f64, macs.max(1.0)))
+    Ok((artifact(network, half)?.len() as f64, macs.max(1.0)))
 }
 
 /// The weights of a finished attempt.

@@ -8,14 +8,20 @@ use tfc_formats::network::{Network, TensorId};
 use super::super::CompileError;
 use crate::bench::{latencies, ramp};
 use crate::encode::{Encoded, Precision, encode};
+use crate::passes;
 
 /// Time to measure one artifact in, seconds.
 const SECONDS: f64 = 0.3;
 
-/// A network as an artifact, in the precision that is hoped for.
+/// A network as it is encoded, in the precision that is hoped for.
 pub(super) fn encoded(network: &Network, half: bool) -> Result<Encoded, CompileError> {
     let precision = if half { Precision::F16 } else { Precision::F32 };
     Ok(encode(network, &vec![precision; network.tensors.len()])?)
+}
+
+/// The file of a network, after passes over its graph.
+pub(super) fn artifact(network: &Network, half: bool) -> Result<Vec<u8>, CompileError> {
+    Ok(encoded(&passes::run(network)?.0, half)?.bytes)
 }
 
 /// Median time of an artifact for one sample on one thread of this machine, microseconds.
@@ -50,7 +56,7 @@ impl Times {
         tensors: &[TensorId],
     ) -> Result<Self, CompileError> {
         let files: Vec<Vec<u8>> =
-            variants.iter().map(|n| Ok(encoded(n, half)?.bytes)).collect::<Result<_, CompileError>>()?;
+            variants.iter().map(|n| artifact(n, half)).collect::<Result<_, CompileError>>()?;
         let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
         let input = ramp(variants.first().and_then(|n| n.input.elements()).unwrap_or(0) as usize);
         let measured = latencies(&files, &input, SECONDS * files.len() as f64)?;

@@ -9,7 +9,7 @@ use super::super::finish::{Finished, Limits};
 use super::super::options::Budget;
 use super::super::stage::Stage;
 use super::attempt::{Aim, Attempt, Attempts, Task, costs};
-use super::cost::{Times, encoded, latency};
+use super::cost::{Times, artifact, latency};
 use super::sensitivity::{floor, ladder, pruned};
 use crate::device::Device;
 use crate::prune::prunable;
@@ -207,7 +207,7 @@ impl<D: Device> Walk<'_, '_, '_, D> {
         let Attempts { stage, limits, .. } = self.attempts;
         let scores = stage.scores(network)?;
         let thinnest = pruned(network, &scores, &floor(network));
-        let file = encoded(&thinnest, stage.options.half)?.bytes;
+        let file = artifact(&thinnest, stage.options.half)?;
         let mut fastest = 0.0;
         if limits.us.is_some() {
             let (ladder, prunable) = (ladder(network, &scores), prunable(network));
