@@ -57,8 +57,9 @@ fn files() -> Folder {
     let mut png = Vec::new();
     let image = image::GrayImage::new(28, 28);
     image.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
-    folder.write("photos/1.png", &png);
-    folder.write("labels.csv", b"1,0\n");
+    // As many as can be held out of.
+    (1..=10).for_each(|i| folder.write(&format!("photos/{i}.png"), &png));
+    folder.write("labels.csv", (1..=10).map(|i| format!("{i},0\n")).collect::<String>().as_bytes());
     folder.write("few.csv", b"2,0\n");
     folder.write("titles.csv", b"file,class\n1,0\n");
     let mut tall = Vec::new();
