@@ -83,7 +83,7 @@ pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Lat
                 whole[index].push(start.elapsed());
             }
             let mut last = Instant::now();
-            session.run_observed(input, &mut |step, _| {
+            session.run_observed(input, &mut |step, _, _| {
                 let now = Instant::now();
                 steps[index][step].push(now - last);
                 last = now;

@@ -1,10 +1,16 @@
 //! Running artifacts in the runtime, many samples at a time: every accuracy that `tfc` prints
 //! comes from here.
 
+use std::ops::Range;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use serde::Serialize;
 use tfc_formats::artifact::{AlignedBytes, ArtifactError};
 use tfc_formats::dataset::Samples;
+use tfc_formats::op::Shape;
+use tfc_formats::preprocess::Preprocess;
 use tfc_runtime::{Model, ModelError, RunError, Session, SessionError};
 
 /// Why an artifact cannot be run.
@@ -46,6 +52,81 @@ pub enum ExecuteError {
     },
 }
 
+/// Inputs on which networks are compared.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs<'a> {
+    /// Samples of a data set.
+    Samples(&'a Samples),
+    /// No data: this many seeded random inputs.
+    Random {
+        /// Number of inputs.
+        count: usize,
+        /// Seed of the generator.
+        seed: u64,
+    },
+}
+
+impl Inputs<'_> {
+    /// Number of inputs.
+    pub fn len(&self) -> usize {
+        match self {
+            Inputs::Samples(samples) => samples.len(),
+            Inputs::Random { count, .. } => *count,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Checks that a network with this input takes them.
+    pub fn check(&self, input: Shape) -> Result<(), ExecuteError> {
+        let Inputs::Samples(samples) = self else { return Ok(()) };
+        let expected = input.elements().unwrap_or(0) as usize;
+        let found = samples.shape.elements().unwrap_or(0) as usize;
+        if expected != found {
+            return Err(ExecuteError::Samples { expected, shape: input.to_string(), found });
+        }
+        Ok(())
+    }
+
+    /// Writes input number `at`, preprocessed, for a network that takes `shape`.
+    pub fn fill(&self, at: usize, shape: Shape, preprocess: &Preprocess, out: &mut [f32]) {
+        match *self {
+            Inputs::Samples(samples) => samples.input(at, preprocess, out),
+            Inputs::Random { seed, .. } => random(seed.wrapping_add(at as u64), shape, preprocess, out),
+        }
+    }
+}
+
+/// Random bytes of random contrast, preprocessed: nearly flat inputs as well as pure noise.
+fn random(seed: u64, shape: Shape, preprocess: &Preprocess, out: &mut [f32]) {
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    let (low, high) = (random.random::<u8>(), random.random::<u8>());
+    let (low, high) = (low.min(high), low.max(high));
+    let data = out.iter().map(|_| random.random_range(low..=high)).collect();
+    Samples { shape, classes: 1, data, labels: vec![0] }.input(0, preprocess, out);
+}
+
+/// What `run` returns for `0..count`, in order, when that is spread over the cores in ranges.
+pub(crate) fn spread<T, F>(count: usize, run: F) -> Result<Vec<T>, ExecuteError>
+where
+    T: Send,
+    F: Fn(Range<usize>) -> Result<Vec<T>, ExecuteError> + Sync,
+{
+    let chunk = count.div_ceil(4 * rayon::current_num_threads()).max(1);
+    let chunks: Vec<Result<Vec<T>, ExecuteError>> = (0..count.div_ceil(chunk))
+        .into_par_iter()
+        .map(|index| run(index * chunk..count.min((index + 1) * chunk)))
+        .collect();
+    let mut all = Vec::with_capacity(count);
+    for chunk in chunks {
+        all.extend(chunk?);
+    }
+    Ok(all)
+}
+
 /// Outputs of an artifact for `count` inputs, in order. `input` fills in the preprocessed input
 /// of a sample by its index; samples are spread over the cores.
 pub fn outputs<F>(bytes: &[u8], count: usize, input: F) -> Result<Vec<Vec<f32>>, ExecuteError>
@@ -55,41 +136,32 @@ where
     let aligned = AlignedBytes::from(bytes);
     let model = Model::new(&aligned)?;
     let elements = model.input_shape().elements().unwrap_or(0) as usize;
-    let chunk = count.div_ceil(4 * rayon::current_num_threads()).max(1);
-    let chunks: Vec<Result<Vec<Vec<f32>>, ExecuteError>> = (0..count.div_ceil(chunk))
-        .into_par_iter()
-        .map(|index| {
-            let mut arena = AlignedBytes::zeroed(model.arena_len());
-            let mut session = Session::new(&model, &mut arena)?;
-            let mut sample = vec![0.0; elements];
-            let samples = index * chunk..count.min((index + 1) * chunk);
-            samples
-                .map(|at| {
-                    input(at, &mut sample);
-                    Ok(session.run(&sample)?.to_vec())
-                })
-                .collect()
-        })
-        .collect();
-    let mut all = Vec::with_capacity(count);
-    for chunk in chunks {
-        all.extend(chunk?);
-    }
-    Ok(all)
+    spread(count, |samples| {
+        let mut arena = AlignedBytes::zeroed(model.arena_len());
+        let mut session = Session::new(&model, &mut arena)?;
+        let mut sample = vec![0.0; elements];
+        samples
+            .map(|at| {
+                input(at, &mut sample);
+                Ok(session.run(&sample)?.to_vec())
+            })
+            .collect()
+    })
+}
+
+/// Outputs of an artifact for inputs, preprocessed as the artifact says.
+pub fn outputs_for(bytes: &[u8], inputs: &Inputs<'_>) -> Result<Vec<Vec<f32>>, ExecuteError> {
+    let aligned = AlignedBytes::from(bytes);
+    let model = Model::new(&aligned)?;
+    let shape = model.input_shape();
+    inputs.check(shape)?;
+    let preprocess = model.header().preprocess.clone();
+    outputs(bytes, inputs.len(), |at, out| inputs.fill(at, shape, &preprocess, out))
 }
 
 /// Outputs of an artifact for labelled samples, preprocessed as the artifact says.
 pub fn outputs_of(bytes: &[u8], samples: &Samples) -> Result<Vec<Vec<f32>>, ExecuteError> {
-    let aligned = AlignedBytes::from(bytes);
-    let model = Model::new(&aligned)?;
-    let shape = model.input_shape();
-    let expected = shape.elements().unwrap_or(0) as usize;
-    let found = samples.shape.elements().unwrap_or(0) as usize;
-    if expected != found {
-        return Err(ExecuteError::Samples { expected, shape: shape.to_string(), found });
-    }
-    let preprocess = model.header().preprocess.clone();
-    outputs(bytes, samples.len(), |at, out| samples.input(at, &preprocess, out))
+    outputs_for(bytes, &Inputs::Samples(samples))
 }
 
 /// Index of the first largest element; NaN never wins.

@@ -141,6 +141,13 @@ pub enum Activation {
     Sigmoid,
     /// Hyperbolic tangent.
     Tanh,
+    /// `min(max(alpha x + 1/2, 0), 1)` (Courbariaux et al. 2015).
+    HardSigmoid {
+        /// Slope between the bounds: 1/6 in PyTorch, 0.2 in Keras and by default in ONNX.
+        alpha: f32,
+    },
+    /// `x min(max(x + 3, 0), 6) / 6` (Howard et al. 2019, MobileNetV3).
+    HardSwish,
 }
 
 /// One operation of a network.
@@ -198,7 +205,7 @@ pub enum Op {
 
 impl Op {
     /// One of each operation, with the commonest settings, for tables of what is supported.
-    pub const EXAMPLES: [Op; 18] = {
+    pub const EXAMPLES: [Op; 20] = {
         let pool = Pool {
             kernel: [2, 2],
             stride: [2, 2],
@@ -226,6 +233,8 @@ impl Op {
             Op::Activation(Activation::LeakyRelu { alpha: 0.01 }),
             Op::Activation(Activation::Sigmoid),
             Op::Activation(Activation::Tanh),
+            Op::Activation(Activation::HardSigmoid { alpha: 1.0 / 6.0 }),
+            Op::Activation(Activation::HardSwish),
             Op::Maxout { pieces: 2 },
             Op::Add,
             Op::Concat,
@@ -340,6 +349,8 @@ impl Activation {
             Activation::LeakyRelu { .. } => "leaky_relu",
             Activation::Sigmoid => "sigmoid",
             Activation::Tanh => "tanh",
+            Activation::HardSigmoid { .. } => "hard_sigmoid",
+            Activation::HardSwish => "hard_swish",
         }
     }
 }
@@ -356,6 +367,30 @@ impl Conv2d {
         let h = windows(x.h, p.top, p.bottom, self.kernel[0], self.stride[0], self.dilation[0], false)?;
         let w = windows(x.w, p.left, p.right, self.kernel[1], self.stride[1], self.dilation[1], false)?;
         Ok(Shape { c: self.out_channels, h, w })
+    }
+}
+
+impl Conv2d {
+    /// The channel offset of a convolution without bias that only moves its input's `channels`:
+    /// 1x1, without groups, output channel `offset + c` is input channel `c` and all others are
+    /// zero. `nonzeros` are row, column and value of its weight's, row by row.
+    pub fn selection(
+        &self,
+        channels: usize,
+        nonzeros: impl IntoIterator<Item = (usize, usize, f32)>,
+    ) -> Option<u32> {
+        if self.kernel != [1, 1] || self.groups != 1 {
+            return None;
+        }
+        let (mut offset, mut moved) = (None, 0);
+        for (row, column, value) in nonzeros {
+            let first = *offset.get_or_insert(row);
+            if (row.checked_sub(first), column, value) != (Some(moved), moved, 1.0) {
+                return None;
+            }
+            moved += 1;
+        }
+        offset.filter(|_| moved == channels).and_then(|offset| u32::try_from(offset).ok())
     }
 }
 

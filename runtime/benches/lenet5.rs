@@ -51,7 +51,7 @@ fn measure(name: &str, zeros: f32, encoding: Encoding, kernels: Kernels) {
     let mut steps = vec![f64::INFINITY; model.header().steps as usize];
     for _ in 0..RUNS {
         let mut start = Instant::now();
-        let observed = session.run_observed(&input, &mut |i, _| {
+        let observed = session.run_observed(&input, &mut |i, _, _| {
             steps[i] = steps[i].min(micros(start));
             start = Instant::now();
         });

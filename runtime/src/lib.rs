@@ -63,6 +63,8 @@ pub use arena::AlignedArena;
 pub use error::{ModelError, RunError, SessionError};
 pub use kernels::Kernels;
 pub use model::Model;
+pub use ops::activation::activate;
 pub use session::Session;
+pub use tensor::Tensor;
 pub use tfc_formats::artifact::{Artifact, Header, Step};
 pub use tfc_formats::op::Shape;

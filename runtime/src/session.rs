@@ -44,14 +44,15 @@ impl<'m, 'a> Session<'m, 'a> {
     /// Runs the network on a preprocessed sample in C, H, W order. Returns the output in the same
     /// order.
     pub fn run(&mut self, input: &[f32]) -> Result<&[f32], RunError> {
-        self.run_observed(input, &mut |_, _| {})
+        self.run_observed(input, &mut |_, _, _| {})
     }
 
-    /// As [`run`](Self::run), calling `observer` with the number and record of each step once it is done.
+    /// As [`run`](Self::run), calling `observer` with the number, record and output of each step once
+    /// it is done; the output is what the step stores, behind its fused activation.
     pub fn run_observed(
         &mut self,
         input: &[f32],
-        observer: &mut dyn FnMut(usize, &Step<'_>),
+        observer: &mut dyn FnMut(usize, &Step<'_>, Tensor<'_>),
     ) -> Result<&[f32], RunError> {
         let shape = self.model.input_shape();
         let (h, w) = (shape.h as usize, shape.w as usize);
@@ -81,7 +82,7 @@ impl<'m, 'a> Session<'m, 'a> {
             let raw = input.get(start..).unwrap_or_default().iter().step_by(step);
             row.iter_mut().zip(raw).for_each(|(x, raw)| *x = f32::from(*raw) * factor + offset);
         })?;
-        self.run_steps(&mut |_, _| {})
+        self.run_steps(&mut |_, _, _| {})
     }
 
     /// Checks the length of the input and writes its value with `fill(channel, row number, row)`.
@@ -104,20 +105,26 @@ impl<'m, 'a> Session<'m, 'a> {
         Ok(())
     }
 
-    fn run_steps(&mut self, observer: &mut dyn FnMut(usize, &Step<'_>)) -> Result<&[f32], RunError> {
+    fn run_steps(
+        &mut self,
+        observer: &mut dyn FnMut(usize, &Step<'_>, Tensor<'_>),
+    ) -> Result<&[f32], RunError> {
         let steps = self.model.header().steps as usize;
         let mut done = 0;
         for step in self.model.artifact().steps() {
             self.run_step(&step).ok_or(RunError::Step { step: done })?;
-            observer(done, &step);
+            let output = self.value(&step.output).ok_or(RunError::Step { step: done })?;
+            observer(done, &step, output);
             done += 1;
         }
-        let output = &self.model.header().output;
-        let range = Layout::of(output).and_then(|at| range(output, &at));
-        range
-            .filter(|_| done == steps)
-            .and_then(|range| self.arena.get(range))
-            .ok_or(RunError::Step { step: done })
+        let output = self.value(&self.model.header().output).filter(|_| done == steps);
+        output.map(|output| output.data).ok_or(RunError::Step { step: done })
+    }
+
+    /// A value as it now lies in the arena.
+    fn value(&self, value: &Value) -> Option<Tensor<'_>> {
+        let at = Layout::of(value)?;
+        Some(Tensor { data: self.arena.get(range(value, &at)?)?, at })
     }
 
     /// Parts the arena into scratch, the output, and what lies before and behind the output: inputs

@@ -68,12 +68,17 @@ impl Layout {
 
 /// A value that is read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tensor<'a> {
+pub struct Tensor<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) at: Layout,
 }
 
 impl<'a> Tensor<'a> {
+    /// The rows of all channels, in the order of channels and rows, without the halo.
+    pub fn rows(self) -> impl Iterator<Item = &'a [f32]> {
+        (0..self.at.c).flat_map(move |c| (0..self.at.h).map(move |y| self.row(c, y)))
+    }
+
     /// Row `y` of channel `c`, without the halo.
     pub(crate) fn row(&self, c: usize, y: usize) -> &'a [f32] {
         let start = self.at.row_start(c, y);

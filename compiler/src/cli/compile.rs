@@ -10,7 +10,7 @@ use crate::prune::{Method, Scope};
 use crate::train::Distill;
 use anyhow::Result;
 use tfc_formats::artifact::write_file;
-use tfc_formats::dataset::Dataset;
+use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
 
 use super::Global;
@@ -34,13 +34,23 @@ pub(super) struct Args {
     /// Data set: a folder, or builtin:digits; choices are made on its training set alone.
     #[arg(long, long_help = data::UNDERSTOOD)]
     data: Option<String>,
+    /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
+    /// weights are corrected layer by layer. A folder, or builtin:digits; needs --sparsity.
+    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = ["method", "scope", "rounds", "max_drop"])]
+    calibration: Option<String>,
+    /// Prune in one shot as with --calibration, on a part of the training set of --data.
+    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = ["method", "scope", "rounds"])]
+    one_shot: bool,
+    /// Most samples to calibrate with.
+    #[arg(long, default_value_t = 500, value_name = "COUNT", value_parser = count)]
+    calibration_samples: usize,
     /// Share of all weights that become zero, e.g. 0.95.
     #[arg(long, value_name = "SHARE", conflicts_with = "max_drop")]
     sparsity: Option<f64>,
     /// Largest loss of accuracy on the validation set, in points [default with --data: 0.25].
     #[arg(long, value_name = "POINTS")]
     max_drop: Option<f64>,
-    /// What scores a weight: mfbp, mfbp-inflate, tri, magnitude or random.
+    /// What scores a weight: mfbp, mfbp-inflate, tri, tri-relative, magnitude or random.
     #[arg(long, default_value_t = Method::Magnitude)]
     method: Method,
     /// Among which weights scores are compared: layer, group, global, lamp or time.
@@ -59,8 +69,9 @@ pub(super) struct Args {
     /// Update rule of tri-factorizations: gradient or multiplicative.
     #[arg(long, default_value_t)]
     solver: Solver,
-    /// Dense layers as thin factors: auto (after pruning, where smaller at the same validation
-    /// accuracy), svd or tri (before fine-tuning, of --rank), off.
+    /// Layers as thin factors: auto (dense ones after pruning, where smaller at the same validation
+    /// accuracy), svd (dense ones before fine-tuning, of --rank), tri (the same, and convolutions
+    /// where smaller and faster), off.
     #[arg(long, default_value = "auto", value_parser = low_rank)]
     low_rank: LowRank,
     /// Share of the dense network's own answers in the loss of fine-tuning; 0 for labels only.
@@ -100,8 +111,14 @@ fn low_rank(text: &str) -> Result<LowRank, String> {
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("tfc"));
     let network = args.network.load(&args.input)?;
-    let data = args.data.as_deref();
-    let data = data.map(|spec| args.labels.load(spec, network.input, &network.preprocess)).transpose()?;
+    let load = |spec: &str| args.labels.load(spec, network.input, &network.preprocess);
+    let data = args.data.as_deref().map(load).transpose()?;
+    let calibration = args.calibration.as_deref().map(load).transpose()?.map(|data| data.train);
+    // Without labels, data can do no more than calibrate.
+    let (data, calibration) = match (data, calibration) {
+        (Some(data), None) if !data.train.is_labelled() => (None, Some(data.train)),
+        given => given,
+    };
     check_writable(&output, args.force)?;
     check_distinct(&output, &args.input)?;
     if let Some(report) = &args.report {
@@ -110,14 +127,15 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         check_distinct(report, &output)?;
     }
     let options = options(args, data.is_some());
-    let tunes = data.is_some() && options.training.epochs > 0;
+    let tunes = calibration.is_some() || data.is_some() && options.training.epochs > 0;
     let factorizes = options.low_rank == LowRank::Tri || options.method.needs_factors();
     let computes = options.changes_weights() && (tunes || factorizes);
     let device = select(if computes { args.training.device } else { Choice::Cpu })?;
 
+    let inputs = Inputs { network: &network, data: data.as_ref(), calibration: calibration.as_ref() };
     let compiled = match &device {
-        AnyDevice::Cpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
-        AnyDevice::Gpu(device) => drive(device, &network, data.as_ref(), &options, args, &output, global),
+        AnyDevice::Cpu(device) => drive(device, inputs, &options, args, &output, global),
+        AnyDevice::Gpu(device) => drive(device, inputs, &options, args, &output, global),
     }?;
     write_file(&output, &compiled.bytes)?;
     if let Some(path) = &args.report {
@@ -125,7 +143,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     }
     emit(global, || compiled.report.text(), &compiled.report)?;
     note(global, &format!("wrote {}", output.display()));
-    if data.is_none() {
+    if data.is_none() && calibration.is_none() {
         note(
             global,
             "with --data (a folder, or builtin:digits) tfc also prunes, fine-tunes and measures accuracy",
@@ -134,18 +152,24 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     Ok(())
 }
 
+/// What a compilation works on.
+struct Inputs<'a> {
+    network: &'a Network,
+    data: Option<&'a Dataset>,
+    calibration: Option<&'a Samples>,
+}
+
 fn drive<D: crate::device::Device>(
     device: &D,
-    network: &Network,
-    data: Option<&Dataset>,
+    Inputs { network, data, calibration }: Inputs<'_>,
     options: &Options,
     args: &Args,
     output: &Path,
     global: Global,
 ) -> Result<Compiled> {
     note(global, &format!("{}: {} layers, on {}", network.name, network.nodes.len(), device.name()));
-    let trains = data.is_some() && options.training.epochs > 0;
-    let stop = if trains { stop_on_interrupt()? } else { Arc::default() };
+    let trains = data.is_some() && options.training.epochs > 0 && !options.one_shot;
+    let stop = if trains || options.one_shot { stop_on_interrupt()? } else { Arc::default() };
     let leftover = args.training.leftover(args.force);
     let description = describe_run(options, &[network], data)?;
     let work = trains.then(|| Work::open(&work_folder(output), leftover, &description)).transpose()?;
@@ -154,9 +178,11 @@ fn drive<D: crate::device::Device>(
         events: &mut |event| match event {
             Event::Training(progress) => bar.update(progress),
             Event::Factorizing(iteration) => bar.factorizing(iteration),
+            Event::Correcting(progress) => bar.correcting(progress),
         },
         stop: &stop,
         work: work.as_ref(),
+        calibration,
     };
     let compiled = compile(device, network, data, options, context);
     bar.finish();
@@ -187,6 +213,8 @@ fn options(args: &Args, has_data: bool) -> Options {
         iterations: args.iterations,
         solver: args.solver,
         half: args.precision == "auto",
+        one_shot: args.one_shot || args.calibration.is_some(),
+        calibration_samples: args.calibration_samples,
         held_out: args.training.held_out,
         training: args.training.options((args.distill != 0.0).then_some(distill)),
         seed: args.training.seed,

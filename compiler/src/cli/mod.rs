@@ -9,6 +9,7 @@ mod compile;
 mod completions;
 mod data;
 mod devices;
+mod diff;
 mod eval;
 mod graph;
 mod input;
@@ -31,7 +32,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(
     name = "tfc",
     version,
-    after_help = "Exit status: 0 done, 1 a check failed (accuracy, budget), 2 bad usage or input, 130 interrupted."
+    after_help = "Exit status: 0 done, 1 a check failed (accuracy, budget, tolerance), 2 bad usage or input, 130 interrupted."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -52,6 +53,7 @@ enum Verb {
     Run(run::Args),
     Eval(eval::Args),
     Bench(bench::Args),
+    Diff(diff::Args),
     Graph(graph::Args),
     /// List the adapters that can train.
     Devices,
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args, global),
         Verb::Eval(args) => eval::run(&args, global),
         Verb::Bench(args) => bench::run(&args, global),
+        Verb::Diff(args) => diff::run(&args, global),
         Verb::Graph(args) => graph::run(&args),
         Verb::Devices => devices::run(global),
         Verb::Ops => ops::run(global),

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use crate::factorize::Iteration;
+use crate::one_shot::{self, Corrected};
 use crate::train::{Evaluation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -58,6 +59,26 @@ impl Bar {
             complain(&format!(
                 "factorizing {group} layers, iteration {done}/{of}: squared error {objective:.4}"
             ));
+        }
+    }
+
+    /// Shows a layer that one-shot pruning is done with.
+    pub(super) fn correcting(&mut self, progress: &one_shot::Progress) {
+        let one_shot::Progress { layer, corrected, done, of } = progress;
+        let text = match corrected {
+            None => format!("scored {layer} ({done}/{of})"),
+            Some(Corrected { zeros, weights, output_error, .. }) => {
+                let error =
+                    output_error.map_or(String::new(), |e| format!(", output error {:.2}%", 100.0 * e));
+                format!("corrected {layer} ({done}/{of}): {zeros} of {weights} weights are zero{error}")
+            }
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_length(*of as u64);
+            bar.set_position(*done as u64);
+            bar.set_message(text);
+        } else if self.log {
+            complain(&format!("{text} ({:.1} s)", self.start.elapsed().as_secs_f64()));
         }
     }
 

@@ -13,7 +13,7 @@ use tfc_formats::network::Network;
 use super::input::count;
 use crate::compile::Leftover;
 use crate::device::select::Choice;
-use crate::train::{Augment, Distill, Optimizer, Schedule, TrainOptions};
+use crate::train::{Augment, BatchNorm, Distill, Optimizer, Schedule, TrainOptions};
 
 /// How to train.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,9 @@ pub(super) struct TrainingArgs {
     /// How the rate changes over the run.
     #[arg(long, value_enum, default_value_t = ScheduleName::Cosine)]
     schedule: ScheduleName,
+    /// Statistics of batch normalizations: of each batch, which update the running ones, or those.
+    #[arg(long, value_enum, default_value_t = BatchNormName::Updated)]
+    batch_norm: BatchNormName,
     /// Mirror half of the training images, left to right, anew in each epoch.
     #[arg(long)]
     flip: bool,
@@ -66,6 +69,14 @@ enum OptimizerName {
     Sgd,
     Adam,
     Rmsprop,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BatchNormName {
+    /// Each batch is normalized by its own; the running ones follow.
+    Updated,
+    /// The running ones normalize and stay as they are.
+    Frozen,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -108,6 +119,10 @@ impl TrainingArgs {
                 ScheduleName::Cosine => Schedule::Cosine,
                 ScheduleName::OneCycle => Schedule::OneCycle,
                 ScheduleName::Step => Schedule::Step { drops: 2, factor: 0.1 },
+            },
+            batch_norm: match self.batch_norm {
+                BatchNormName::Updated => BatchNorm::Updated,
+                BatchNormName::Frozen => BatchNorm::Frozen,
             },
             augment: Augment { flip: self.flip, shift: self.shift_crop },
             seed: self.seed,

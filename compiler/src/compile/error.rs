@@ -10,6 +10,7 @@ use crate::device::DeviceError;
 use crate::encode::EncodeError;
 use crate::execute::ExecuteError;
 use crate::factorize::FactorizeError;
+use crate::one_shot::OneShotError;
 use crate::train::TrainError;
 
 /// Why nothing was compiled.
@@ -64,6 +65,9 @@ pub enum CompileError {
     /// Factors.
     #[error(transparent)]
     Factorize(#[from] FactorizeError),
+    /// One-shot pruning.
+    #[error(transparent)]
+    OneShot(#[from] OneShotError),
     /// Training.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -79,8 +83,12 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// Whether the work was stopped by request and can be resumed.
+    /// Whether the work was stopped by request.
     pub fn is_interrupt(&self) -> bool {
-        matches!(self, CompileError::Train(TrainError::Interrupted { .. }))
+        matches!(
+            self,
+            CompileError::Train(TrainError::Interrupted { .. })
+                | CompileError::OneShot(OneShotError::Interrupted)
+        )
     }
 }

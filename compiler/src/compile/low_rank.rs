@@ -1,4 +1,4 @@
-//! Dense layers as chains of thinner ones.
+//! Layers as chains of thinner ones.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use crate::device::Device;
 use crate::encode::{Encoded, Precision, encode};
 use crate::execute;
 use crate::factorize::{
-    self, GroupKind, Iteration, Link, Matrix, Rank, Svd, add_tensor, factorize, groups, replace_dense, sweep,
+    self, Factors, GroupKind, Iteration, Link, Matrix, Rank, Svd, add_tensor, factorize, groups,
+    replace_convolutions, replace_layer, sweep,
 };
 
 /// Indices of the dense nodes with a weight of their own that is applied as it is stored.
@@ -33,15 +34,12 @@ fn weight(network: &Network, node: usize) -> Matrix {
 fn replace_by_svd(network: &mut Network, node: usize, svd: &Svd, rank: usize) {
     let (left, right) = svd.factors(rank);
     let name = network.nodes[node].name.clone();
-    let u = add_tensor(network, format!("{name}.u"), [left.rows, left.cols], left.data);
+    let u = add_tensor(network, format!("{name}.u"), &[left.rows, left.cols], left.data);
     // Transposed, so that the thin product reads it row by row.
     let rows = (0..right.cols).flat_map(|k| right.data.iter().skip(k).step_by(right.cols)).copied();
-    let v = add_tensor(network, format!("{name}.v"), [right.cols, right.rows], rows.collect());
-    let links = [
-        Link { suffix: ".v", tensor: v, transposed: false },
-        Link { suffix: "", tensor: u, transposed: false },
-    ];
-    replace_dense(network, node, &links);
+    let v = add_tensor(network, format!("{name}.v"), &[right.cols, right.rows], rows.collect());
+    let links = [Link::dense(network, ".v", v, false), Link::dense(network, "", u, false)];
+    replace_layer(network, node, &links);
     sweep(network);
 }
 
@@ -65,44 +63,41 @@ pub(super) fn all_by_svd(network: &mut Network, rank: Rank) -> Result<Vec<String
     Ok(notes)
 }
 
-/// Replaces all dense layers by the factors of one simultaneous tri-factorization:
-/// `G_out (S (G_in^T x))`, each `G` stored once for the two layers that meet at it.
+/// Replaces all dense layers, and the convolutions that become smaller and faster, by the factors
+/// of one simultaneous tri-factorization of each group: `G_out (S (G_in^T x))`.
 pub(super) fn all_by_tri<D: Device>(
     device: &D,
     network: &mut Network,
     options: &factorize::Options,
     progress: &mut dyn FnMut(Iteration),
 ) -> Result<Vec<String>, CompileError> {
-    let plain = dense_nodes(network);
-    let all = |node: &usize| matches!(network.nodes[*node].op, Op::Dense(_));
-    if (0..network.nodes.len()).filter(all).any(|node| !plain.contains(&node)) {
-        return Ok(vec!["dense layers share weights already; left as they are".to_owned()]);
-    }
     let mut notes = Vec::new();
-    let dense = groups(network)?.into_iter().filter(|group| group.kind == GroupKind::Dense);
-    for group in dense {
-        let factors = factorize(device, network, group, options, progress)?;
-        let group = &factors.group;
-        let names: Vec<String> = group.types.iter().map(|t| format!("{}.g", t.name)).collect();
-        let g: Vec<_> = (factors.g.iter().zip(names))
-            .map(|(g, name)| add_tensor(network, name, [g.rows, g.cols], g.data.clone()))
-            .collect();
-        for (relation, s) in group.relations.iter().zip(&factors.s) {
-            let at = network.nodes.iter().position(|n| n.params.first() == Some(&relation.tensor));
-            let Some(node) = at else { continue };
-            let name = network.nodes[node].name.clone();
-            let core = add_tensor(network, format!("{name}.s"), [s.rows, s.cols], s.data.clone());
-            let links = [
-                Link { suffix: ".in", tensor: g[relation.col], transposed: true },
-                Link { suffix: ".core", tensor: core, transposed: false },
-                Link { suffix: "", tensor: g[relation.row], transposed: false },
-            ];
-            replace_dense(network, node, &links);
+    for group in groups(network)? {
+        let dense = dense_nodes(network).len();
+        let all = network.nodes.iter().filter(|node| matches!(node.op, Op::Dense(_))).count();
+        if group.kind == GroupKind::Dense && dense < all {
+            notes.push("dense layers share weights already; left as they are".to_owned());
+            continue;
         }
+        let factors = factorize(device, network, group, options, progress)?;
         let (first, last) = (factors.objective.first(), factors.objective.last());
         let ranks: Vec<String> = factors.g.iter().map(|g| format!("{}x{}", g.rows, g.cols)).collect();
+        let replaced = match factors.group.kind {
+            GroupKind::Dense => {
+                dense_by_tri(network, &factors);
+                "dense layers".to_owned()
+            }
+            GroupKind::Conv => {
+                let replaced = replace_convolutions(network, &factors)?;
+                if replaced.is_empty() {
+                    notes.push("no convolution would be smaller and faster as tri-factors".to_owned());
+                    continue;
+                }
+                replaced.join(", ")
+            }
+        };
         notes.push(format!(
-            "dense layers replaced by tri-factors, G of {}; squared error {:.4} to {:.4} in {} iterations",
+            "{replaced} replaced by tri-factors, G of {}; squared error {:.4} to {:.4} in {} iterations",
             ranks.join(", "),
             first.unwrap_or(&0.0),
             last.unwrap_or(&0.0),
@@ -111,6 +106,27 @@ pub(super) fn all_by_tri<D: Device>(
     }
     sweep(network);
     Ok(notes)
+}
+
+/// Replaces the dense layers of a group by its factors, each `G` stored once for the two layers
+/// that meet at it.
+fn dense_by_tri(network: &mut Network, factors: &Factors) {
+    let group = &factors.group;
+    let g: Vec<_> = (factors.g.iter().zip(&group.types))
+        .map(|(g, of)| add_tensor(network, format!("{}.g", of.name), &[g.rows, g.cols], g.data.clone()))
+        .collect();
+    for (relation, s) in group.relations.iter().zip(&factors.s) {
+        let at = network.nodes.iter().position(|n| n.params.first() == Some(&relation.tensor));
+        let Some(node) = at else { continue };
+        let name = network.nodes[node].name.clone();
+        let core = add_tensor(network, format!("{name}.s"), &[s.rows, s.cols], s.data.clone());
+        let links = [
+            Link::dense(network, ".in", g[relation.col], true),
+            Link::dense(network, ".core", core, false),
+            Link::dense(network, "", g[relation.row], false),
+        ];
+        replace_layer(network, node, &links);
+    }
 }
 
 /// How a network does on the validation set.

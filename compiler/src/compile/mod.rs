@@ -18,6 +18,7 @@ pub use stage::Event;
 pub use work::{Leftover, Work};
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -27,10 +28,10 @@ use tfc_formats::network::Network;
 
 use crate::device::Device;
 use crate::encode::{Encoded, PRODUCER, Precision, encode};
-use crate::execute::{self, Score};
+use crate::execute::{self, Inputs, Score};
+use crate::passes;
 use crate::report::{CompileReport, ErrorPercent, Factorization, LayerChange, layers, zero_percent};
 use crate::train;
-use precision::Probe;
 use stage::{Listener, Split, Stage};
 
 /// Random inputs on which precisions are compared where there is no data.
@@ -44,6 +45,9 @@ pub struct Context<'a> {
     pub stop: &'a AtomicBool,
     /// Directory for unfinished work.
     pub work: Option<&'a Work>,
+    /// Inputs to calibrate one-shot pruning with; their labels are not looked at. Without them, a
+    /// part of the training set serves.
+    pub calibration: Option<&'a Samples>,
 }
 
 /// A finished compilation.
@@ -66,9 +70,14 @@ pub fn compile<D: Device>(
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
     check(original, data, options)?;
+    if let Some(samples) = context.calibration {
+        check_shape(original, "--calibration", samples)?;
+    }
     let split = data.map(|data| hold_out(data, options.held_out, options.seed)).transpose()?;
     let split = split.map(|(train, validation)| Split { train, validation });
-    let dense = encode(original, &vec![Precision::F32; original.tensors.len()])?;
+    // Folding is no merit of a smaller network, so the dense one that it is compared with has it too.
+    let (baseline, _) = passes::fold(original)?;
+    let dense = encode(&baseline, &vec![Precision::F32; baseline.tensors.len()])?;
     let dense_scores = data.map(|data| Scores::of(&dense, &split, data)).transpose()?;
 
     let mut factorizations: Vec<Factorization> = Vec::new();
@@ -82,7 +91,8 @@ pub fn compile<D: Device>(
     let mut network = original.clone();
     let mut notes = Vec::new();
     let mut history = Vec::new();
-    if data.is_none() && options.changes_weights() {
+    let calibration = calibration(context.calibration, &split, options);
+    if data.is_none() && calibration.is_none() && options.changes_weights() {
         notes.push("no data: weights changed without fine-tuning, accuracy unknown".to_owned());
     }
     match options.low_rank {
@@ -101,12 +111,14 @@ pub fn compile<D: Device>(
         device,
         options,
         data: split.as_ref(),
+        calibration: calibration.as_ref(),
         teacher: original,
         stop: context.stop,
         checkpoint: context.work.map(|work| work.path().join("training.checkpoint")),
         resume: context.work.is_some_and(Work::resumed),
     };
     let mut untuned = None;
+    let mut one_shot = None;
     let epochs = options.training.epochs;
     match options.goal {
         Goal::Keep if matches!(options.low_rank, LowRank::Svd | LowRank::Tri) => {
@@ -120,7 +132,10 @@ pub fn compile<D: Device>(
                 let encoded = encode(&pruned, &vec![Precision::F32; pruned.tensors.len()])?;
                 untuned = Some(Scores::of(&encoded, &split, data)?);
             }
-            history = stage.run(&mut network, Some(sparsity), epochs)?;
+            one_shot = stage.one_shot(&mut network, sparsity)?;
+            if one_shot.is_none() {
+                history = stage.run(&mut network, Some(sparsity), epochs)?;
+            }
         }
         Goal::MaxDrop(drop) => {
             let scores = dense_scores.as_ref().ok_or(CompileError::NeedsData)?;
@@ -132,6 +147,9 @@ pub fn compile<D: Device>(
         }
     }
 
+    let trained = network;
+    let (mut network, passed) = passes::run(&trained)?;
+    let removed = weights_removed(&trained, &network);
     // A share of zeros that was asked for is kept: factors have none.
     let mut reasons = Vec::new();
     if let (LowRank::Auto, false, Some(split)) =
@@ -139,15 +157,16 @@ pub fn compile<D: Device>(
     {
         reasons = low_rank::shrink(&mut network, &split.validation, options.half)?;
     }
-    let probe = match &split {
-        Some(split) => Probe::Samples(&split.validation),
-        None => Probe::Random { count: PROBES, seed: options.seed },
+    let inputs = match (&split, &calibration) {
+        (Some(split), _) => Inputs::Samples(&split.validation),
+        (None, Some(calibration)) => Inputs::Samples(calibration),
+        (None, None) => Inputs::Random { count: PROBES, seed: options.seed },
     };
-    let mut chosen = precision::choose(&network, &probe, options.half)?;
+    let mut chosen = precision::choose(&network, &inputs, options.half)?;
     if let (Goal::MaxDrop(drop), Some(split), Some(dense)) = (options.goal, &split, &dense_scores) {
         let limit = dense.validation.error_percent() + drop;
         if execute::score(&chosen.encoded.bytes, &split.validation)?.error_percent() > limit {
-            chosen = precision::choose(&network, &probe, false)?;
+            chosen = precision::choose(&network, &inputs, false)?;
             notes.push("kept f32, since f16 would break the limit on validation error".to_owned());
         }
     }
@@ -162,25 +181,37 @@ pub fn compile<D: Device>(
 
     let aligned = AlignedBytes::from(chosen.encoded.bytes.as_slice());
     let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
+    let layers = changes([&baseline, &network], &artifact, &chosen.encoded, &removed, &reasons);
     let report = CompileReport {
         producer: PRODUCER.to_owned(),
         network: network.name.clone(),
         device: device.name(),
         options: serde_json::to_value(options).unwrap_or_default(),
-        layers: changes(original, &network, &artifact, &chosen.encoded, &reasons),
         validation: errors(|scores| Some(&scores.validation)),
         test: errors(|scores| scores.test.as_ref()),
         test_confusion: scores.as_ref().and_then(|scores| Some(scores.test.as_ref()?.confusion.clone())),
-        zero_percent: zero_percent(&artifact),
+        zero_percent: zero_percent(&layers),
+        layers,
+        passes: passed,
         factorizations,
-        dense_bytes: original.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
+        dense_bytes: baseline.tensors.iter().map(|t| 4 * t.data.len() as u64).sum(),
         file_bytes: chosen.encoded.bytes.len() as u64,
         arena_bytes: u64::from(artifact.header().arena_len),
         history,
+        one_shot,
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
     Ok(Compiled { bytes: chosen.encoded.bytes, report })
+}
+
+/// Samples that one-shot pruning is calibrated with, evenly spread over what there is; `None`
+/// where weights are fine-tuned, or nothing is pruned.
+fn calibration(given: Option<&Samples>, split: &Option<Split>, options: &Options) -> Option<Samples> {
+    let samples = given.or(split.as_ref().filter(|_| options.one_shot).map(|split| &split.train))?;
+    let count = options.calibration_samples.min(samples.len());
+    let positions: Vec<usize> = (0..count).map(|i| i * samples.len() / count).collect();
+    Some(samples.subset(&positions))
 }
 
 /// Scores of one artifact.
@@ -219,23 +250,24 @@ fn check_data(network: &Network, data: Option<&Dataset>, options: &Options) -> R
     if !data.train.is_labelled() {
         return Err(CompileError::Unlabelled(data.name.clone()));
     }
-    if options.training.epochs > 0 && options.changes_weights() {
+    if options.training.epochs > 0 && options.changes_weights() && !options.one_shot {
         train::check(network)?;
     }
     let shapes = network.shapes()?;
-    let (sample, input) = (data.train.shape, network.input);
-    let flat = (sample.is_vector() || input.is_vector()) && sample.elements() == input.elements();
-    if sample != input && !flat {
-        return Err(CompileError::Samples {
-            data: data.name.clone(),
-            samples: data.train.shape,
-            network: network.input,
-        });
-    }
+    check_shape(network, &data.name, &data.train)?;
     let outputs = shapes[network.output].elements().unwrap_or(0);
     if data.train.classes > outputs {
         let (data, classes) = (data.name.clone(), data.train.classes);
         return Err(CompileError::Classes { data, classes, outputs });
+    }
+    Ok(())
+}
+
+fn check_shape(network: &Network, data: &str, samples: &Samples) -> Result<(), CompileError> {
+    let (samples, network) = (samples.shape, network.input);
+    let flat = (samples.is_vector() || network.is_vector()) && samples.elements() == network.elements();
+    if samples != network && !flat {
+        return Err(CompileError::Samples { data: data.to_owned(), samples, network });
     }
     Ok(())
 }
@@ -256,13 +288,27 @@ pub fn hold_out(data: &Dataset, share: f64, seed: u64) -> Result<(Samples, Sampl
     Ok((train, validation))
 }
 
+/// How many weights each layer lost by passes.
+fn weights_removed(trained: &Network, passed: &Network) -> BTreeMap<String, u64> {
+    let weights = |network: &Network| -> BTreeMap<String, u64> {
+        let len = |node: usize| network.tensors.get(network.weight(node)?).map(|t| t.data.len() as u64);
+        let named = |node: usize| Some((network.nodes[node].name.clone(), len(node)?));
+        (0..network.nodes.len()).filter_map(named).collect()
+    };
+    let mut removed = weights(trained);
+    for (name, left) in weights(passed) {
+        removed.entry(name).and_modify(|count| *count -= left);
+    }
+    removed
+}
+
 /// Joins the layers of the artifact with those they came from. Links of a factorized layer
 /// (`NAME.suffix`) count with the last of them, which keeps the name.
 fn changes(
-    original: &Network,
-    network: &Network,
+    [original, network]: [&Network; 2],
     artifact: &Artifact<'_>,
     encoded: &Encoded,
+    removed: &BTreeMap<String, u64>,
     reasons: &[(String, String)],
 ) -> Vec<LayerChange> {
     let shapes = original.shapes().unwrap_or_default();
@@ -285,7 +331,8 @@ fn changes(
     let change = |layer: crate::report::Layer| {
         let (bytes_before, macs_before) = before(&layer.name).unwrap_or_default();
         let why = why(&layer.name).unwrap_or_default();
-        LayerChange { layer, bytes_before, macs_before, why }
+        let weights_removed = removed.get(&layer.name).copied().unwrap_or_default();
+        LayerChange { layer, weights_removed, bytes_before, macs_before, why }
     };
     layers(artifact).into_iter().map(change).collect()
 }

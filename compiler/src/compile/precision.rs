@@ -1,13 +1,10 @@
 //! f16 where outputs agree.
 
-use rand::{RngExt, SeedableRng};
-use rand_pcg::Pcg64Mcg;
-use tfc_formats::dataset::Samples;
 use tfc_formats::network::Network;
 
 use super::CompileError;
 use crate::encode::{Encoded, Precision, encode};
-use crate::execute::{self, arg_max};
+use crate::execute::{Inputs, arg_max, outputs_for};
 
 /// Largest difference of outputs that counts as agreement, relative to the largest output.
 const AGREE: f32 = 0.01;
@@ -15,47 +12,11 @@ const AGREE: f32 = 0.01;
 /// Share of labelled samples whose predictions may change, all of them near ties.
 const MAY_FLIP: f64 = 0.001;
 
-/// Inputs on which two encodings of a network are compared.
-#[derive(Debug)]
-pub(super) enum Probe<'a> {
-    /// Validation samples.
-    Samples(&'a Samples),
-    /// No data: this many seeded random inputs.
-    Random {
-        /// Number of inputs.
-        count: usize,
-        /// Seed of the generator.
-        seed: u64,
-    },
-}
-
-impl Probe<'_> {
-    fn outputs(&self, network: &Network, bytes: &[u8]) -> Result<Vec<Vec<f32>>, CompileError> {
-        Ok(match *self {
-            Probe::Samples(samples) => execute::outputs_of(bytes, samples)?,
-            Probe::Random { count, seed } => execute::outputs(bytes, count, |at, out| {
-                random_input(network, seed.wrapping_add(at as u64), out);
-            })?,
-        })
-    }
-
-    fn may_flip(&self) -> usize {
-        match self {
-            Probe::Samples(samples) => (MAY_FLIP * samples.len() as f64) as usize,
-            Probe::Random { .. } => 0,
-        }
-    }
-}
-
-/// Random bytes of random contrast, preprocessed: nearly flat inputs as well as pure noise.
-fn random_input(network: &Network, seed: u64, out: &mut [f32]) {
-    let mut random = Pcg64Mcg::seed_from_u64(seed);
-    let plane = network.input.h as usize * network.input.w as usize;
-    let (low, high) = (random.random::<u8>(), random.random::<u8>());
-    let (low, high) = (low.min(high), low.max(high));
-    for (at, value) in out.iter_mut().enumerate() {
-        let (scale, shift) = network.preprocess.affine(at / plane.max(1));
-        *value = f32::from(random.random_range(low..=high)) * scale + shift;
+/// Predictions that may change.
+fn may_flip(inputs: &Inputs<'_>) -> usize {
+    match inputs {
+        Inputs::Samples(samples) => (MAY_FLIP * samples.len() as f64) as usize,
+        Inputs::Random { .. } => 0,
     }
 }
 
@@ -68,20 +29,20 @@ pub(super) struct Chosen {
     pub(super) kept_f32: Vec<String>,
 }
 
-/// Encodes with f16 weights where the outputs on the probe agree with f32 weights: same
+/// Encodes with f16 weights where the outputs for the inputs agree with f32 weights: same
 /// predictions (of labelled samples all but one in a thousand) and values within 1% of the
 /// largest. All tensors are tried at once, then one by one. With f32 weights if not `half`.
-pub(super) fn choose(network: &Network, probe: &Probe<'_>, half: bool) -> Result<Chosen, CompileError> {
+pub(super) fn choose(network: &Network, inputs: &Inputs<'_>, half: bool) -> Result<Chosen, CompileError> {
     let tensors = network.tensors.len();
     let exact = encode(network, &vec![Precision::F32; tensors])?;
     if !half {
         return Ok(Chosen { encoded: exact, kept_f32: Vec::new() });
     }
-    let reference = probe.outputs(network, &exact.bytes)?;
+    let reference = outputs_for(&exact.bytes, inputs)?;
     let attempt = |precisions: &[Precision]| -> Result<Option<Encoded>, CompileError> {
         let encoded = encode(network, precisions)?;
-        let outputs = probe.outputs(network, &encoded.bytes)?;
-        Ok(agree(&reference, &outputs, probe.may_flip()).then_some(encoded))
+        let outputs = outputs_for(&encoded.bytes, inputs)?;
+        Ok(agree(&reference, &outputs, may_flip(inputs)).then_some(encoded))
     };
     if let Some(encoded) = attempt(&vec![Precision::F16; tensors])? {
         return Ok(Chosen { encoded, kept_f32: Vec::new() });

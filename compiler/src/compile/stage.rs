@@ -11,20 +11,24 @@ use super::CompileError;
 use super::options::Options;
 use crate::device::Device;
 use crate::factorize::Iteration;
-use crate::prune::{self, Masks, sparsity_at};
+use crate::one_shot;
+use crate::prune::{self, Masks, Scope, sparsity_at};
+use crate::report::OneShotReport;
 use crate::train::{self, Control, Data, EpochStats, Progress, TrainOptions};
 
 /// What a compilation is doing.
 #[derive(Clone, Copy, Debug)]
-pub enum Event {
+pub enum Event<'a> {
     /// A tri-factorization went through an iteration.
     Factorizing(Iteration),
     /// A step of fine-tuning is done, or an epoch was validated.
     Training(Progress),
+    /// One-shot pruning is done with a layer.
+    Correcting(&'a one_shot::Progress),
 }
 
 /// Hears of events, from scores as well as from training.
-pub(super) type Listener<'a> = RefCell<&'a mut dyn FnMut(&Event)>;
+pub(super) type Listener<'a> = RefCell<&'a mut dyn FnMut(&Event<'_>)>;
 
 /// Data of a compilation; the test set is not among it.
 #[derive(Debug)]
@@ -39,6 +43,7 @@ pub(super) struct Stage<'a, 'e, D> {
     pub(super) device: &'a D,
     pub(super) options: &'a Options,
     pub(super) data: Option<&'a Split>,
+    pub(super) calibration: Option<&'a Samples>,
     pub(super) teacher: &'a Network,
     pub(super) stop: &'a AtomicBool,
     pub(super) checkpoint: Option<PathBuf>,
@@ -46,7 +51,7 @@ pub(super) struct Stage<'a, 'e, D> {
 }
 
 impl<D: Device> Stage<'_, '_, D> {
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: Event<'_>) {
         (self.events.borrow_mut())(&event);
     }
 
@@ -57,6 +62,23 @@ impl<D: Device> Stage<'_, '_, D> {
         let options = &self.options.factors();
         let scores = prune::scores(self.device, network, self.options.method, options, &mut progress)?;
         Ok(prune::masks(network, &scores, sparsity, self.options.scope, &Masks::of_nonzeros(network)))
+    }
+
+    /// Prunes to `sparsity` in one shot and corrects the weights that remain, where there are
+    /// samples to calibrate with.
+    pub(super) fn one_shot(
+        &self,
+        network: &mut Network,
+        sparsity: f64,
+    ) -> Result<Option<OneShotReport>, CompileError> {
+        let Some(samples) = self.calibration else { return Ok(None) };
+        let mut progress = |progress: &one_shot::Progress| self.tell(Event::Correcting(progress));
+        let scores = one_shot::scores(self.device, network, samples, &mut progress, self.stop)?;
+        let masks = prune::masks(network, &scores, sparsity, Scope::Global, &Masks::of_nonzeros(network));
+        let (corrected, layers) =
+            one_shot::correct(self.device, network, samples, &masks, &mut progress, self.stop)?;
+        *network = corrected;
+        Ok(Some(OneShotReport { samples: samples.len(), layers }))
     }
 
     /// Prunes to `sparsity` in rounds and fine-tunes for `epochs`; in one shot without
@@ -102,7 +124,7 @@ impl<D: Device> Stage<'_, '_, D> {
 pub(super) fn zero_share(network: &Network) -> f64 {
     let (mut zeros, mut weights) = (0, 0);
     let tensors: std::collections::BTreeSet<_> =
-        (0..network.nodes.len()).filter_map(|node| network.weight(node)).collect();
+        (0..network.nodes.len()).filter_map(|node| network.prunable(node)).collect();
     for tensor in tensors {
         let tensor = &network.tensors[tensor];
         zeros += tensor.data.len() - tensor.nonzeros();

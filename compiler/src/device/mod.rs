@@ -14,6 +14,43 @@ pub mod select;
 
 use tfc_formats::op::{Activation, Padding};
 
+/// A batch normalization (Ioffe & Szegedy 2015) of `x [R, N]`, row by row:
+/// `gamma (x - mean) / sqrt(var + eps) + beta`.
+#[derive(Debug)]
+pub struct Norm<'a, B> {
+    /// Scale of each row.
+    pub gamma: &'a B,
+    /// Shift of each row.
+    pub beta: &'a B,
+    /// Mean of each row.
+    pub mean: &'a B,
+    /// Variance of each row.
+    pub var: &'a B,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// A local response normalization (Krizhevsky et al. 2012) of `x [C, N]`:
+/// `y = x d^-beta` with `d[c] = bias + scale * sum of x^2` over the channels
+/// `c - before .. c - before + size`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Response {
+    /// Channels.
+    pub channels: usize,
+    /// Values of a channel, `N`.
+    pub columns: usize,
+    /// Channels of a window.
+    pub size: usize,
+    /// Those before the channel itself; fewer than `size`.
+    pub before: usize,
+    /// Factor of the sum.
+    pub scale: f32,
+    /// Exponent.
+    pub beta: f32,
+    /// Additive constant.
+    pub bias: f32,
+}
+
 /// A matrix inside a buffer: element `(i, j)` of the *stored* matrix is at
 /// `offset + i * row_stride + j`; the product uses its transpose where `transposed`.
 #[derive(Debug)]
@@ -152,6 +189,12 @@ pub enum Targets<'a, B> {
     },
 }
 
+/// Whether the slope of a function does not follow from its output: hard swish falls before it
+/// rises.
+pub const fn slope_needs_input(f: Activation) -> bool {
+    matches!(f, Activation::HardSwish)
+}
+
 /// What went wrong on a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -218,8 +261,9 @@ pub trait Device {
 
     /// `y = f(x)`.
     fn activation(&self, f: Activation, x: &Self::Buffer, y: &mut Self::Buffer);
-    /// `dx = dy f'(x)`, from the *output* `y = f(x)`.
-    fn activation_backward(&self, f: Activation, y: &Self::Buffer, dy: &Self::Buffer, dx: &mut Self::Buffer);
+    /// `dx = dy f'(x)`, from the *output* `at = f(x)`; from the input `at = x` of a function
+    /// whose [slope its output does not tell](slope_needs_input).
+    fn activation_backward(&self, f: Activation, at: &Self::Buffer, dy: &Self::Buffer, dx: &mut Self::Buffer);
 
     /// Maximum of each window; `argmax` gets the index in the plane, as f32, of the first one.
     fn max_pool(
@@ -254,6 +298,54 @@ pub trait Device {
         window: &Window,
         divisor: Divisor,
         batch: usize,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    );
+
+    /// Mean and biased variance of each row of `x`, the variance from differences to the mean
+    /// of short pieces, so that it is sound whatever the mean (Chan, Golub & LeVeque 1983).
+    fn moments(
+        &self,
+        rows_cols: [usize; 2],
+        x: &Self::Buffer,
+        mean: &mut Self::Buffer,
+        var: &mut Self::Buffer,
+    );
+    /// The normalized `y`.
+    fn batch_norm(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Self::Buffer>,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    );
+    /// Gradients of gamma, `sum dy (x - mean) / sqrt(var + eps)` of each row, and of beta, `sum dy`.
+    fn batch_norm_sums(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Self::Buffer>,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        gamma_beta: [&mut Self::Buffer; 2],
+    );
+    /// `dx` (overwritten). Mean and variance are those of `x` where there are
+    /// [`sums`](Device::batch_norm_sums), and constants where there are none.
+    fn batch_norm_backward(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Self::Buffer>,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        sums: Option<[&Self::Buffer; 2]>,
+        dx: &mut Self::Buffer,
+    );
+    /// The normalized `y`, and the `d` that it divides by a power of.
+    fn lrn(&self, response: &Response, x: &Self::Buffer, y: &mut Self::Buffer, d: &mut Self::Buffer);
+    /// `dx` (overwritten) of [`lrn`](Device::lrn), from its input, output and `d`.
+    fn lrn_backward(
+        &self,
+        response: &Response,
+        x_y_d: [&Self::Buffer; 3],
         dy: &Self::Buffer,
         dx: &mut Self::Buffer,
     );

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
+use tfc_formats::import::{ImportOptions, untrained};
 use tfc_formats::network::{Network, Node, Tensor, TensorId, ValueId};
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
 use tfc_formats::preprocess::Preprocess;
@@ -109,4 +110,48 @@ pub(crate) fn small_lenet() -> Network {
     let v = s.op("dropout", Op::Dropout { rate: 0.5 }, &[v]);
     s.dense("fc2", v, 10);
     s.finish()
+}
+
+/// The standard member of a known family with a share of its channels; weights are uniform in
+/// [-1, 1), and so are all parameters of batch norms but variances, which are 1.
+pub(crate) fn narrow(family: &str, divisor: u32) -> Network {
+    let mut network = untrained(family, &ImportOptions::default()).unwrap();
+    let mut rng = Pcg64::new(11, 11);
+    let mut extents = vec![network.input];
+    for index in 0..network.nodes.len() {
+        let selected = network.selection(index);
+        let node = &mut network.nodes[index];
+        let inputs: Vec<Shape> = node.inputs.iter().map(|&v| extents[v]).collect();
+        let input = inputs[0];
+        let shapes: Vec<Vec<usize>> = match &mut node.op {
+            Op::Conv2d(conv) => {
+                conv.out_channels = conv.out_channels.div_ceil(divisor);
+                conv.groups = if conv.groups == 1 { 1 } else { input.c };
+                let [kh, kw] = conv.kernel.map(usize::from);
+                let out = conv.out_channels as usize;
+                vec![vec![out, (input.c / conv.groups) as usize, kh, kw], vec![out]]
+            }
+            Op::Dense(dense) => {
+                let out = dense.out_features as usize;
+                vec![vec![out, input.elements().unwrap() as usize], vec![out]]
+            }
+            _ => vec![vec![input.c as usize]; 4],
+        };
+        for ((role, &id), shape) in node.params.iter().enumerate().zip(shapes) {
+            let tensor = &mut network.tensors[id];
+            let len = shape.iter().product();
+            tensor.data = match (selected, role) {
+                (Some(offset), _) => {
+                    let first = (offset / divisor) as usize;
+                    (0..len).map(|i| f32::from(u8::from(i / shape[1] == first + i % shape[1]))).collect()
+                }
+                (None, 3) => vec![1.0; len],
+                (None, _) => (0..len).map(|_| rng.random_range(-1.0..1.0)).collect(),
+            };
+            tensor.shape = shape;
+        }
+        extents.push(node.op.output_shape(&inputs).unwrap());
+    }
+    network.check().unwrap();
+    network
 }

@@ -3,6 +3,8 @@
 //! [`groups`] turns a network into relations between object types, [`factorize`] factorizes all
 //! relations of a group at the same time with one non-negative factor per type, and [`Svd`] is
 //! the best approximation of one matrix on its own.
+//!
+#![doc = include_str!("README.md")]
 
 mod dfmf;
 #[cfg(test)]
@@ -14,12 +16,14 @@ mod relations;
 mod replace;
 mod state;
 mod svd;
+mod tucker;
 
 pub use dfmf::{Factors, Iteration, Options, Rank, Solver, factorize};
 pub use init::Init;
 pub use relations::{Group, GroupKind, ObjectType, Relation, groups};
-pub use replace::{Link, add_tensor, replace_dense, sweep};
+pub use replace::{Link, add_tensor, replace_layer, sweep};
 pub use svd::Svd;
+pub use tucker::replace_convolutions;
 
 use tfc_formats::network::NetworkError;
 

@@ -1,17 +1,25 @@
-//! Replacing a dense layer by a chain of thinner ones: what a factorization is for.
+//! Replacing a layer by a chain of thinner ones: what a factorization is for.
 
 use tfc_formats::network::{Network, Node, Tensor, TensorId};
 use tfc_formats::op::{Dense, Op};
 
-/// One link of the chain: a matrix that is applied as it is stored, or transposed.
+/// One link of the chain.
 #[derive(Clone, Debug)]
 pub struct Link {
     /// Appended to the layer's name to name the node; empty for the last link.
     pub suffix: &'static str,
-    /// The matrix, already among the network's tensors.
+    /// The weight, already among the network's tensors.
     pub tensor: TensorId,
-    /// Whether its transpose is applied.
-    pub transposed: bool,
+    /// How it is applied.
+    pub op: Op,
+}
+
+impl Link {
+    /// A matrix that is applied as it is stored, or transposed.
+    pub fn dense(network: &Network, suffix: &'static str, tensor: TensorId, transposed: bool) -> Self {
+        let out = network.tensors[tensor].shape[usize::from(transposed)] as u32;
+        Self { suffix, tensor, op: Op::Dense(Dense { out_features: out, transposed }) }
+    }
 }
 
 /// `name`, or with primes as many as it takes to be new.
@@ -23,34 +31,32 @@ fn unused(mut name: String, is_used: impl Fn(&str) -> bool) -> String {
 }
 
 /// Adds a tensor and returns its index. A name that is taken is primed.
-pub fn add_tensor(network: &mut Network, name: String, shape: [usize; 2], data: Vec<f32>) -> TensorId {
+pub fn add_tensor(
+    network: &mut Network,
+    name: String,
+    shape: impl Into<Vec<usize>>,
+    data: Vec<f32>,
+) -> TensorId {
     let name = unused(name, |name| network.tensors.iter().any(|tensor| tensor.name == name));
-    network.tensors.push(Tensor { name, shape: shape.to_vec(), data });
+    network.tensors.push(Tensor { name, shape: shape.into(), data });
     network.tensors.len() - 1
 }
 
-/// Replaces dense node `index` by `links`, applied first to last; the last one keeps the node's
-/// name and bias. The old weight stays among the tensors until [`sweep`].
-pub fn replace_dense(network: &mut Network, index: usize, links: &[Link]) {
+/// Replaces the dense layer or convolution `index` by `links`, applied first to last; the last one
+/// keeps the node's name and bias. The old weight stays among the tensors until [`sweep`].
+pub fn replace_layer(network: &mut Network, index: usize, links: &[Link]) {
     let old = network.nodes[index].clone();
     let added = links.len() - 1;
     let mut chain = Vec::with_capacity(links.len());
     let mut input = old.inputs[0];
     for (position, link) in links.iter().enumerate() {
-        let shape = &network.tensors[link.tensor].shape;
-        let out_features = (if link.transposed { shape[1] } else { shape[0] }) as u32;
         let mut params = vec![link.tensor];
         if position == added {
             params.extend(old.params.get(1));
         }
         let name = format!("{}{}", old.name, link.suffix);
         let taken = |name: &str| name != old.name && network.nodes.iter().any(|node| node.name == name);
-        chain.push(Node {
-            name: unused(name, taken),
-            op: Op::Dense(Dense { out_features, transposed: link.transposed }),
-            inputs: vec![input],
-            params,
-        });
+        chain.push(Node { name: unused(name, taken), op: link.op, inputs: vec![input], params });
         input = index + position + 1;
     }
     // Values behind the layer move up by the nodes that came in.
@@ -118,13 +124,10 @@ mod tests {
     #[test]
     fn a_chain_takes_the_place_of_a_layer() {
         let mut network = two_layers();
-        let v = add_tensor(&mut network, "a.v".into(), [4, 1], vec![1.0; 4]);
-        let u = add_tensor(&mut network, "a.u".into(), [3, 1], vec![1.0; 3]);
-        let links = [
-            Link { suffix: ".v", tensor: v, transposed: true },
-            Link { suffix: "", tensor: u, transposed: false },
-        ];
-        replace_dense(&mut network, 0, &links);
+        let v = add_tensor(&mut network, "a.v".into(), &[4, 1], vec![1.0; 4]);
+        let u = add_tensor(&mut network, "a.u".into(), &[3, 1], vec![1.0; 3]);
+        let links = [Link::dense(&network, ".v", v, true), Link::dense(&network, "", u, false)];
+        replace_layer(&mut network, 0, &links);
         sweep(&mut network);
         network.check().unwrap();
         let names: Vec<&str> = network.nodes.iter().map(|n| n.name.as_str()).collect();

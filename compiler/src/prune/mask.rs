@@ -18,7 +18,7 @@ impl Masks {
     pub fn of_nonzeros(network: &Network) -> Self {
         let mut masks = Self::keep_all(network);
         for node in 0..network.nodes.len() {
-            let Some(id) = network.weight(node) else { continue };
+            let Some(id) = network.prunable(node) else { continue };
             let data = &network.tensors[id].data;
             if data.contains(&0.0) {
                 masks.set(id, data.iter().map(|v| *v != 0.0).collect());

@@ -174,7 +174,7 @@ fn uses(network: &Network) -> Vec<f64> {
     let shapes = network.shapes().unwrap_or_default();
     let mut uses = vec![0.0; network.tensors.len()];
     for node in 0..network.nodes.len() {
-        if let (Some(tensor), Some(output)) = (network.weight(node), shapes.get(node + 1)) {
+        if let (Some(tensor), Some(output)) = (network.prunable(node), shapes.get(node + 1)) {
             // A dense layer's output is a vector: one position.
             uses[tensor] += f64::from(output.h) * f64::from(output.w);
         }

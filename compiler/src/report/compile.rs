@@ -8,6 +8,8 @@ use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use crate::execute::Score;
 use crate::factorize::Iteration;
+use crate::one_shot::Corrected;
+use crate::passes::Changes;
 use crate::train::EpochStats;
 
 /// Everything that `tfc compile` measured. `--report FILE` writes it as JSON.
@@ -23,15 +25,18 @@ pub struct CompileReport {
     pub options: serde_json::Value,
     /// One entry a layer of the artifact.
     pub layers: Vec<LayerChange>,
+    /// What passes over the graph did before it was encoded.
+    pub passes: Changes,
     /// Errors on the held-out part of the training set, which every choice was made by.
     pub validation: Option<ErrorPercent>,
     /// Errors on the test set, which no choice was made by.
     pub test: Option<ErrorPercent>,
     /// Confusion on the test set: `[class][prediction]`.
     pub test_confusion: Option<Vec<Vec<usize>>>,
-    /// Share of the weights of convolutions and dense layers that are zero, in percent.
+    /// Share of the weights of convolutions and dense layers that are zero or were removed with
+    /// their channels, in percent.
     pub zero_percent: f64,
-    /// Bytes of the network's tensors as f32.
+    /// Bytes of the network's tensors as f32, batch norms folded.
     pub dense_bytes: u64,
     /// Bytes of the artifact.
     pub file_bytes: u64,
@@ -41,10 +46,21 @@ pub struct CompileReport {
     pub factorizations: Vec<Factorization>,
     /// Epochs of fine-tuning.
     pub history: Vec<EpochStats>,
+    /// What one-shot pruning did, where weights were corrected instead of fine-tuned.
+    pub one_shot: Option<OneShotReport>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// One-shot pruning: layer-wise least squares and the optimal brain surgeon.
+#[derive(Clone, Debug, Serialize)]
+pub struct OneShotReport {
+    /// Number of samples that it was calibrated with.
+    pub samples: usize,
+    /// Layers in the order of the graph.
+    pub layers: Vec<Corrected>,
 }
 
 /// The objective of one tri-factorization, iteration by iteration.
@@ -74,12 +90,30 @@ pub struct LayerChange {
     /// The layer in the artifact.
     #[serde(flatten)]
     pub layer: Layer,
+    /// Elements of its matrix that were removed with their channels.
+    pub weights_removed: u64,
     /// Bytes of its weights and bias as dense f32, before.
     pub bytes_before: u64,
     /// Multiply-accumulates before.
     pub macs_before: u64,
     /// Why it is encoded so.
     pub why: String,
+}
+
+impl LayerChange {
+    /// Elements of its matrix before channels were removed.
+    pub fn weights_before(&self) -> u64 {
+        self.layer.weights + self.weights_removed
+    }
+}
+
+/// Share of the weights of convolutions and dense steps that are zero or were removed, in percent;
+/// a matrix that several steps share counts once, one that only moves channels does not.
+pub fn zero_percent(layers: &[LayerChange]) -> f64 {
+    let own = layers.iter().filter(|change| !change.layer.shared && !change.layer.selection);
+    let count = |(n, w), change: &LayerChange| (n + change.layer.nonzeros, w + change.weights_before());
+    let (nonzeros, weights) = own.fold((0, 0), count);
+    if weights == 0 { 0.0 } else { 100.0 * (1.0 - nonzeros as f64 / weights as f64) }
 }
 
 /// Errors in percent at three points.
@@ -128,7 +162,11 @@ impl CompileReport {
                     layer.name.clone(),
                     layer.encoding.clone(),
                     layer.nonzeros.to_string(),
-                    percent(layer.nonzeros, layer.weights),
+                    if layer.selection {
+                        "all".into()
+                    } else {
+                        percent(layer.nonzeros, change.weights_before())
+                    },
                     bytes(change.bytes_before),
                     bytes(layer.bytes),
                     change.macs_before.to_string(),
@@ -138,9 +176,9 @@ impl CompileReport {
             .collect();
         let sum = |of: fn(&LayerChange) -> u64| self.layers.iter().map(of).sum::<u64>();
         let own = |of: fn(&LayerChange) -> u64| {
-            self.layers.iter().filter(|change| !change.layer.shared).map(of).sum::<u64>()
+            self.layers.iter().filter(|c| !c.layer.shared && !c.layer.selection).map(of).sum::<u64>()
         };
-        let (nonzeros, weights) = (own(|c| c.layer.nonzeros), own(|c| c.layer.weights));
+        let (nonzeros, weights) = (own(|c| c.layer.nonzeros), own(|c| c.weights_before()));
         rows.push(vec![
             "total".into(),
             String::new(),
@@ -156,6 +194,7 @@ impl CompileReport {
         for change in self.layers.iter().filter(|change| !change.why.is_empty()) {
             let _ = writeln!(text, "{}: {}", change.layer.name, change.why);
         }
+        let _ = writeln!(text, "passes: {}", self.passes);
         for (name, errors) in [("validation", &self.validation), ("test", &self.test)] {
             let Some(errors) = errors else { continue };
             let pruned = errors.pruned.map_or(String::new(), |e| format!(", pruned untuned {e:.2}%"));
@@ -164,6 +203,17 @@ impl CompileReport {
                 "{name} error: dense {:.2}%{pruned}, artifact {:.2}% of {} samples",
                 errors.dense, errors.artifact, errors.samples
             );
+        }
+        if let Some(OneShotReport { samples, layers }) = &self.one_shot {
+            let _ = writeln!(
+                text,
+                "pruned in one shot and corrected with {samples} samples; output error by layer:"
+            );
+            for Corrected { layer, zeros, weights, output_error, .. } in layers {
+                let zeros = percent(*zeros as u64, *weights as u64);
+                let error = output_error.map_or("not corrected".to_owned(), |e| format!("{:.2}%", 100.0 * e));
+                let _ = writeln!(text, "  {layer}: {zeros} zeros, {error}");
+            }
         }
         for note in &self.notes {
             let _ = writeln!(text, "note: {note}");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tfc_formats::artifact::{Array, Artifact, ColumnIndex, Dtype, Matrix, Step, Storage};
+use tfc_formats::op::Op;
 
 /// One step of an artifact.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +21,8 @@ pub struct Layer {
     pub weights: u64,
     /// Elements that are not zero.
     pub nonzeros: u64,
+    /// Whether it only moves channels: its matrix is part of the graph, its zeros were not pruned.
+    pub selection: bool,
     /// Whether a step before it has the same matrix.
     pub shared: bool,
     /// Bytes of its sections that no step before it has.
@@ -34,15 +37,6 @@ pub struct Layer {
 pub fn layers(artifact: &Artifact<'_>) -> Vec<Layer> {
     let mut seen = BTreeSet::new();
     artifact.steps().map(|step| layer(artifact, &step, &mut seen)).collect()
-}
-
-/// Share of the weights of convolutions and dense steps that are zero, in percent; a matrix that
-/// several steps share counts once.
-pub fn zero_percent(artifact: &Artifact<'_>) -> f64 {
-    let layers = layers(artifact);
-    let own = layers.iter().filter(|layer| !layer.shared);
-    let (nonzeros, weights) = own.fold((0, 0), |(n, w), layer| (n + layer.nonzeros, w + layer.weights));
-    if weights == 0 { 0.0 } else { 100.0 * (1.0 - nonzeros as f64 / weights as f64) }
 }
 
 fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> Layer {
@@ -71,11 +65,21 @@ fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> 
         encoding: step.matrix.map_or_else(String::new, |m| encoding(&m.storage)),
         weights,
         nonzeros,
+        selection: selects(artifact, step),
         shared,
         bytes,
         macs: dense_macs.checked_div(weights).unwrap_or(0) * nonzeros,
         dense_macs,
     }
+}
+
+fn selects(artifact: &Artifact<'_>, step: &Step<'_>) -> bool {
+    let (Op::Conv2d(conv), Some(matrix), true) = (step.op, step.matrix, step.params.is_empty()) else {
+        return false;
+    };
+    let rows = artifact.rows(&matrix).into_iter().flatten().enumerate();
+    let entries = rows.flat_map(|(r, row)| row.map(move |(column, value)| (r, column as usize, value)));
+    conv.selection(matrix.cols as usize, entries.filter(|(_, _, value)| *value != 0.0)).is_some()
 }
 
 fn nonzeros(artifact: &Artifact<'_>, matrix: &Matrix) -> u64 {
@@ -113,5 +117,35 @@ fn encoding(storage: &Storage) -> String {
             };
             format!("csr-{index} {}", value(values))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tfc_formats::artifact::AlignedBytes;
+    use tfc_formats::import::{ImportOptions, untrained};
+
+    use super::*;
+    use crate::encode::{Precision, encode};
+    use crate::report::{LayerChange, zero_percent};
+
+    #[test]
+    fn selections_are_no_weights() {
+        // All weights are zero but those of the two shortcuts.
+        let network = untrained("resnet20", &ImportOptions::default()).unwrap();
+        let encoded = encode(&network, &vec![Precision::F32; network.tensors.len()]).unwrap();
+        let bytes = AlignedBytes::from(encoded.bytes.as_slice());
+        let artifact = Artifact::parse(&bytes).unwrap();
+        let layers = layers(&artifact);
+        let selections: Vec<_> = layers.iter().filter(|l| l.selection).collect();
+        assert_eq!(selections.iter().map(|l| l.nonzeros).collect::<Vec<_>>(), [16, 32]);
+        let change = |layer| LayerChange {
+            layer,
+            weights_removed: 0,
+            bytes_before: 0,
+            macs_before: 0,
+            why: String::new(),
+        };
+        assert_eq!(zero_percent(&layers.into_iter().map(change).collect::<Vec<_>>()), 100.0);
     }
 }

@@ -4,6 +4,6 @@ mod compile;
 mod layers;
 mod table;
 
-pub use compile::{CompileReport, ErrorPercent, Factorization, LayerChange};
-pub use layers::{Layer, layers, zero_percent};
+pub use compile::{CompileReport, ErrorPercent, Factorization, LayerChange, OneShotReport, zero_percent};
+pub use layers::{Layer, layers};
 pub use table::{Align, bytes, percent, table};

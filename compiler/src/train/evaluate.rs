@@ -6,6 +6,7 @@ use tfc_formats::network::Network;
 
 use super::batch::Batches;
 use super::executor::{Answers, Executor};
+use super::ops::Mode;
 use super::{TrainError, stats::Sums};
 use crate::device::Device;
 
@@ -65,7 +66,7 @@ pub fn logits<D: Device>(
     let mut scores = Vec::with_capacity(samples.len() * classes);
     for positions in in_order(samples.len(), batch) {
         batches.fill(&positions);
-        executor.forward(&batches.input, positions.len(), None);
+        executor.forward(&batches.input, positions.len(), Mode::INFERENCE);
         let columns = executor.logits()?;
         for j in 0..positions.len() {
             scores.extend((0..classes).map(|k| columns[k * positions.len() + j]));
@@ -85,7 +86,7 @@ pub(super) fn run<D: Device>(
     executor.set_stats([0.0; 2]);
     for (step, positions) in in_order(samples, batch).enumerate() {
         batches.fill(&positions);
-        executor.forward(&batches.input, positions.len(), None);
+        executor.forward(&batches.input, positions.len(), Mode::INFERENCE);
         executor.loss(&Answers { labels: &batches.labels, teacher: None });
         sums.after_step(executor, step + 1, positions.len())?;
     }
@@ -93,6 +94,7 @@ pub(super) fn run<D: Device>(
     Ok(sums.evaluation())
 }
 
-fn in_order(samples: usize, batch: usize) -> impl Iterator<Item = Vec<usize>> {
+/// Positions of all samples in batches.
+pub(super) fn in_order(samples: usize, batch: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..samples).step_by(batch).map(move |start| (start..samples.min(start + batch)).collect())
 }

@@ -3,9 +3,9 @@
 use tfc_formats::network::{Network, Tensor};
 
 use super::error::TrainError;
-use super::ops::{Run, elements};
+use super::ops::{Mode, Run, Values, elements};
 use super::options::Distill;
-use super::plan::Plan;
+use super::plan::{Kind, Plan};
 use super::random;
 use crate::device::{Device, DeviceError, Targets, Update};
 use crate::prune::Masks;
@@ -56,6 +56,10 @@ impl<'d, D: Device> Executor<'d, D> {
         states: Option<usize>,
     ) -> Result<Self, TrainError> {
         let plan = Plan::<D>::new(network)?;
+        let most = plan.steps.iter().map(|s| s.layer.max_batch()).min().unwrap_or(batch);
+        if batch > most {
+            return Err(TrainError::Option(format!("batch is {batch}; this network takes at most {most}")));
+        }
         let training = states.is_some();
         // Values that are not worked on get one element, since a device may not know empty buffers.
         let buffer = |wanted: bool, len: usize| device.zeros(if wanted { len } else { 1 });
@@ -69,15 +73,16 @@ impl<'d, D: Device> Executor<'d, D> {
         let columns = plan.steps.iter().map(|s| s.layer.columns(batch)).max().unwrap_or(0).max(1);
         let params = plan.params.iter().map(|p| {
             let data = &network.tensors[p.tensor].data;
+            let states = states.filter(|_| p.kind.learns()).unwrap_or(0);
             Param {
                 weight: device.upload(data),
-                gradient: buffer(training, data.len()),
+                gradient: buffer(training && p.kind.learns(), data.len()),
                 mask: None,
-                state: (0..states.unwrap_or(0)).map(|_| device.zeros(data.len())).collect(),
+                state: (0..states).map(|_| device.zeros(data.len())).collect(),
             }
         });
         let saved =
-            plan.steps.iter().map(|s| s.layer.saved().iter().map(|n| device.zeros(n * batch)).collect());
+            plan.steps.iter().map(|s| s.layer.saved(batch).iter().map(|&n| device.zeros(n)).collect());
         Ok(Self {
             device,
             values: per_value(&live),
@@ -145,17 +150,19 @@ impl<'d, D: Device> Executor<'d, D> {
         fits
     }
 
-    /// Runs the network on `input [C, B, H, W]`; with a seed, dropout is active.
-    pub(super) fn forward(&mut self, input: &[f32], batch: usize, dropout: Option<u64>) {
+    /// Runs the network on `input [C, B, H, W]`.
+    pub(super) fn forward(&mut self, input: &[f32], batch: usize, mode: Mode) {
         let Self { device, plan, values, saved, params, columns, zeros, .. } = self;
         device.write(input, &mut values[0]);
         for (n, (step, saved)) in plan.steps.iter().zip(saved).enumerate() {
-            let dropout = dropout.map(|seed| random::mix(&[seed, n as u64]));
-            let mut run = Run { device: *device, batch, dropout, saved, columns, zeros };
+            let mut run = Run { device: *device, batch, mode: mode_of(n, mode), saved, columns, zeros };
             let (before, after) = values.split_at_mut(step.output);
             let inputs: Vec<_> = step.inputs.iter().map(|&v| &before[v]).collect();
             let weights: Vec<_> = step.params.iter().map(|&p| &params[p].weight).collect();
             step.layer.forward(&mut run, &inputs, &weights, &mut after[0]);
+            for (role, &p) in step.params.iter().enumerate() {
+                step.layer.update_statistics(&mut run, role, &mut params[p].weight);
+            }
         }
     }
 
@@ -197,7 +204,7 @@ impl<'d, D: Device> Executor<'d, D> {
 
     /// Gradients of all parameters after [`forward`](Self::forward), with the same arguments,
     /// and [`loss`](Self::loss).
-    pub(super) fn backward(&mut self, batch: usize, dropout: Option<u64>) {
+    pub(super) fn backward(&mut self, batch: usize, mode: Mode) {
         let Self { device, plan, values, gradients, further, saved, params, columns, zeros, .. } = self;
         let mut reached = vec![false; values.len()];
         let mut touched = vec![false; params.len()];
@@ -205,12 +212,13 @@ impl<'d, D: Device> Executor<'d, D> {
             if !plan.values[step.output].gradient {
                 continue;
             }
-            let dropout = dropout.map(|seed| random::mix(&[seed, n as u64]));
-            let mut run = Run { device: *device, batch, dropout, saved, columns, zeros };
+            let mut run = Run { device: *device, batch, mode: mode_of(n, mode), saved, columns, zeros };
             let (before, after) = gradients.split_at_mut(step.output);
             let dy = &after[0];
             let inputs: Vec<_> = step.inputs.iter().map(|&v| &values[v]).collect();
-            for (role, &p) in step.params.iter().enumerate() {
+            let weights: Vec<_> = step.params.iter().map(|&p| &params[p].weight).collect();
+            step.layer.begin_backward(&mut run, &inputs, &weights, dy);
+            for (role, &p) in step.params.iter().enumerate().filter(|(_, p)| plan.params[**p].kind.learns()) {
                 let beta = f32::from(u8::from(std::mem::replace(&mut touched[p], true)));
                 step.layer.param_gradient(&mut run, role, &inputs, dy, beta, &mut params[p].gradient);
             }
@@ -218,7 +226,8 @@ impl<'d, D: Device> Executor<'d, D> {
             for (which, &v) in step.inputs.iter().enumerate().filter(|(_, v)| plan.values[**v].gradient) {
                 let more = std::mem::replace(&mut reached[v], true);
                 let dx = if more { &mut further[v] } else { &mut before[v] };
-                step.layer.input_gradient(&mut run, which, &weights, &values[step.output], dy, dx);
+                let known = Values { x: &inputs, y: &values[step.output] };
+                step.layer.input_gradient(&mut run, which, &weights, known, dy, dx);
                 if more {
                     device.axpby(1.0, &further[v], 1.0, &mut before[v]);
                 }
@@ -230,14 +239,21 @@ impl<'d, D: Device> Executor<'d, D> {
     #[cfg(test)]
     pub(super) fn gradients(&self) -> Vec<(usize, Vec<f32>)> {
         let gradient = |p: &Param<D::Buffer>| self.device.download(&p.gradient).unwrap_or_default();
-        self.plan.params.iter().zip(&self.params).map(|(plan, p)| (plan.tensor, gradient(p))).collect()
+        let learning = self.plan.params.iter().zip(&self.params).filter(|(plan, _)| plan.kind.learns());
+        learning.map(|(plan, p)| (plan.tensor, gradient(p))).collect()
     }
 
     /// One optimizer step; `rule` says what to do with a tensor that decays, or does not.
     pub(super) fn update(&mut self, rule: impl Fn(bool) -> Update) {
-        for (param, plan) in self.params.iter_mut().zip(&self.plan.params) {
+        let learning = self.params.iter_mut().zip(&self.plan.params).filter(|(_, plan)| plan.kind.learns());
+        for (param, plan) in learning {
             let Param { weight, gradient, mask, state } = param;
-            self.device.update(rule(plan.decays), gradient, mask.as_ref(), state, weight);
+            self.device.update(rule(plan.kind == Kind::Weight), gradient, mask.as_ref(), state, weight);
         }
     }
+}
+
+/// The mode of one node: each has dropout masks of its own.
+fn mode_of(node: usize, mode: Mode) -> Mode {
+    Mode { dropout: mode.dropout.map(|seed| random::mix(&[seed, node as u64])), ..mode }
 }

@@ -11,8 +11,9 @@ use tfc_formats::network::{Network, Tensor};
 use super::batch::Batches;
 use super::checkpoint::{Best, Checkpoint, Fingerprint};
 use super::executor::{Answers, Executor};
+use super::ops::Mode;
 use super::stats::Sums;
-use super::{Evaluation, PruneError, TrainError, TrainOptions, evaluate, random};
+use super::{BatchNorm, Evaluation, PruneError, TrainError, TrainOptions, evaluate, random};
 use crate::device::Device;
 use crate::prune::Masks;
 
@@ -271,7 +272,11 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
         let done = self.state.epoch * self.sizes.steps + self.state.step;
         let progress = done as f64 / (options.epochs * self.sizes.steps) as f64;
         let rate = (f64::from(options.rate) * options.schedule.factor(progress)) as f32;
-        let dropout = Some(random::mix(&[options.seed, 2, done as u64]));
+        let momentum = match options.batch_norm {
+            BatchNorm::Updated => Some(BatchNorm::MOMENTUM),
+            BatchNorm::Frozen => None,
+        };
+        let mode = Mode { dropout: Some(random::mix(&[options.seed, 2, done as u64])), momentum };
 
         let (augment, epoch) = (options.augment, self.state.epoch);
         let change = |sample| augment.is_active().then(|| augment.draw(options.seed, epoch, sample));
@@ -281,16 +286,16 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
             Some(Teacher::Scores(scores)) => Some(columns(scores, self.executor.classes(), positions)),
             Some(Teacher::Network(teacher, batches)) => {
                 batches.fill_moved(positions, change);
-                teacher.forward(&batches.input, batch, None);
+                teacher.forward(&batches.input, batch, Mode::INFERENCE);
                 let mut scores = teacher.logits()?;
                 scores.truncate(teacher.classes() * batch);
                 Some(scores)
             }
         };
         let teacher = scores.as_deref().zip(options.distill);
-        self.executor.forward(&self.train.input, batch, dropout);
+        self.executor.forward(&self.train.input, batch, mode);
         self.executor.loss(&Answers { labels: &self.train.labels, teacher });
-        self.executor.backward(batch, dropout);
+        self.executor.backward(batch, mode);
         self.executor.update(|decays| {
             options.optimizer.rule(rate, if decays { options.decay } else { 0.0 }, done as u32 + 1)
         });

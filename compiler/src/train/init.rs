@@ -8,11 +8,15 @@ use super::random;
 
 /// Fills all parameters: weights uniformly after He et al. 2015 where a rectifier follows and
 /// after Glorot & Bengio 2010 elsewhere, biases with 0, and batch norms so that they do nothing.
+/// Convolutions that only select channels stay as they are.
 /// A weight that several nodes share is drawn for the first of them. The same seed gives the same weights.
 pub fn init(network: &mut Network, seed: u64) {
     let mut done = vec![false; network.tensors.len()];
     for n in 0..network.nodes.len() {
         let rectified = feeds_rectifier(network, n);
+        if network.selection(n).is_some() {
+            continue;
+        }
         let node = &network.nodes[n];
         for (role, &id) in node.params.iter().enumerate() {
             if std::mem::replace(&mut done[id], true) {
@@ -49,7 +53,10 @@ fn fans(op: &Op, shape: &[usize]) -> (f32, f32) {
 fn feeds_rectifier(network: &Network, node: usize) -> bool {
     network.consumers(node + 1).any(|next| match network.nodes[next].op {
         Op::Activation(f) => {
-            matches!(f, Activation::Relu | Activation::Relu6 | Activation::LeakyRelu { .. })
+            matches!(
+                f,
+                Activation::Relu | Activation::Relu6 | Activation::LeakyRelu { .. } | Activation::HardSwish
+            )
         }
         Op::Maxout { .. } => true,
         Op::BatchNorm { .. } | Op::MaxPool(_) | Op::AvgPool(_) | Op::Add | Op::Dropout { .. } => {

@@ -16,16 +16,35 @@ pub struct TrainOptions {
     pub optimizer: Optimizer,
     /// Learning rate, before the schedule.
     pub rate: f32,
-    /// Weight decay, on weights but not on biases.
+    /// Weight decay, on weights but neither on biases nor on the scales and shifts of normalizations.
     pub decay: f32,
     /// How the rate changes.
     pub schedule: Schedule,
+    /// What normalizes a batch.
+    pub batch_norm: BatchNorm,
     /// What is done at random to training images.
     pub augment: Augment,
     /// Seed of shuffling, augmentation and dropout.
     pub seed: u64,
     /// How much to learn from the teacher, where there is one.
     pub distill: Option<Distill>,
+}
+
+/// Statistics of batch normalizations (Ioffe & Szegedy 2015) while training; validation and inference
+/// always take the running ones. Scales and shifts learn with either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum BatchNorm {
+    /// Each batch is normalized by its own statistics, and the running ones follow with a momentum
+    /// of 0.1 (the variance unbiased), as in PyTorch.
+    #[default]
+    Updated,
+    /// The running statistics normalize and stay as they are: for small batches, or few of them.
+    Frozen,
+}
+
+impl BatchNorm {
+    /// Share of a batch in the running statistics.
+    pub(super) const MOMENTUM: f32 = 0.1;
 }
 
 /// Distillation after Hinton et al. 2015; see [`Targets::Distill`](crate::device::Targets::Distill).

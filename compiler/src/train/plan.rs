@@ -33,8 +33,33 @@ pub(super) struct Step<D: Device> {
 /// One tensor.
 pub(super) struct Param {
     pub(super) tensor: TensorId,
-    /// Whether weight decay applies: it is a weight, not only a bias.
-    pub(super) decays: bool,
+    pub(super) kind: Kind,
+}
+
+/// How a tensor changes in training. One that serves several nodes is the last of what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Learns without weight decay: a bias, or the scale or shift of a normalization.
+    Bias,
+    /// Learns with weight decay.
+    Weight,
+    /// Does not learn: a running statistic, or the weight of a selection.
+    Fixed,
+}
+
+impl Kind {
+    fn of(network: &Network, node: usize, role: usize) -> Self {
+        match (network.nodes[node].op, role) {
+            (Op::BatchNorm { .. }, 2..) => Kind::Fixed,
+            (Op::Conv2d(_) | Op::Dense(_), 0) if network.prunable(node).is_some() => Kind::Weight,
+            (Op::Conv2d(_) | Op::Dense(_), 0) => Kind::Fixed,
+            _ => Kind::Bias,
+        }
+    }
+
+    pub(super) fn learns(self) -> bool {
+        self != Kind::Fixed
+    }
 }
 
 /// One value.
@@ -42,7 +67,7 @@ pub(super) struct Param {
 pub(super) struct Value {
     /// Whether the class scores depend on it.
     pub(super) live: bool,
-    /// Whether a gradient must reach it: there are parameters before it.
+    /// Whether a gradient must reach it: there are parameters that learn before it.
     pub(super) gradient: bool,
     /// Times that live nodes read it.
     pub(super) uses: usize,
@@ -88,13 +113,14 @@ impl<D: Device> Plan<D> {
             let mut roles = Vec::with_capacity(node.params.len());
             for (role, &tensor) in node.params.iter().enumerate() {
                 let at = params.iter().position(|p| p.tensor == tensor).unwrap_or_else(|| {
-                    params.push(Param { tensor, decays: false });
+                    params.push(Param { tensor, kind: Kind::Bias });
                     params.len() - 1
                 });
-                params[at].decays |= role == 0;
+                params[at].kind = params[at].kind.max(Kind::of(network, n, role));
                 roles.push(at);
             }
-            values[n + 1].gradient = !roles.is_empty() || node.inputs.iter().any(|&v| values[v].gradient);
+            let learns = roles.iter().any(|&p| params[p].kind.learns());
+            values[n + 1].gradient = learns || node.inputs.iter().any(|&v| values[v].gradient);
             steps.push(Step { layer, inputs: node.inputs.clone(), params: roles, output: n + 1 });
         }
         if !refused.is_empty() {

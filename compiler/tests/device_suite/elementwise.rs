@@ -1,6 +1,6 @@
 //! Element-wise operations.
 
-use tfc::device::Device;
+use tfc::device::{Device, slope_needs_input};
 use tfc_formats::op::Activation;
 
 use super::{
@@ -9,12 +9,14 @@ use super::{
     wide,
 };
 
-const ACTIVATIONS: [Activation; 5] = [
+const ACTIVATIONS: [Activation; 7] = [
     Activation::Relu,
     Activation::Relu6,
     Activation::LeakyRelu { alpha: 0.125 },
     Activation::Sigmoid,
     Activation::Tanh,
+    Activation::HardSigmoid { alpha: 0.25 },
+    Activation::HardSwish,
 ];
 
 fn oracle(f: Activation, x: f64) -> f64 {
@@ -24,12 +26,15 @@ fn oracle(f: Activation, x: f64) -> f64 {
         Activation::LeakyRelu { alpha } => x * if x > 0.0 { 1.0 } else { f64::from(alpha) },
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::Tanh => x.tanh(),
+        Activation::HardSigmoid { alpha } => (f64::from(alpha) * x + 0.5).clamp(0.0, 1.0),
+        Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
     }
 }
 
-/// Values from -8 to 8 that keep away from the kinks at 0 and 6.
+/// Values from -8 to 8 that keep away from the kinks.
 fn inputs(len: usize) -> Vec<f32> {
-    let away = |x: f32| if x.abs() < 0.01 || (x - 6.0).abs() < 0.01 { x + 0.1 } else { x };
+    const KINKS: [f32; 6] = [-3.0, -2.0, 0.0, 2.0, 3.0, 6.0];
+    let away = |x: f32| if KINKS.iter().any(|kink| (x - kink).abs() < 0.01) { x + 0.1 } else { x };
     data(len, 1).into_iter().map(|x| away(8.0 * x)).collect()
 }
 
@@ -49,8 +54,9 @@ pub(crate) fn activation_gradients<D: Device>(d: &D) {
     for f in ACTIVATIONS {
         let (x, dy) = (inputs(300), data(300, 2));
         let y = x.iter().map(|&x| oracle(f, x.into()) as f32).collect::<Vec<_>>();
+        let at = if slope_needs_input(f) { &x } else { &y };
         let mut dx = d.upload(&vec![f32::NAN; 300]);
-        d.activation_backward(f, &d.upload(&y), &d.upload(&dy), &mut dx);
+        d.activation_backward(f, &d.upload(at), &d.upload(&dy), &mut dx);
         let loss = |x: &[f64]| x.iter().zip(&dy).map(|(&x, &dy)| oracle(f, x) * f64::from(dy)).sum();
         assert_close(f.name(), &download(d, &dx), &gradient(&x, loss), GRADIENT);
     }
@@ -58,7 +64,7 @@ pub(crate) fn activation_gradients<D: Device>(d: &D) {
 
 /// Far outside, results are at their bounds and not NaN.
 pub(crate) fn saturated_activations<D: Device>(d: &D) {
-    for f in [Activation::Sigmoid, Activation::Tanh] {
+    for f in [Activation::Sigmoid, Activation::Tanh, Activation::HardSwish] {
         let x = [-1e30, -1000.0, -90.0, 0.0, 90.0, 1000.0, 1e30];
         let mut y = d.zeros(x.len());
         d.activation(f, &d.upload(&x), &mut y);

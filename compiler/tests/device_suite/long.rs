@@ -9,6 +9,7 @@ use super::{
     gemm::{Layout, PLAIN, check},
     im2col::check_patches,
     loss::check_classes,
+    norm::{long_moments, long_sums},
     pool::check_global,
     reduce::distance,
     tolerance::{ELEMENT, LONG_SUM, ROUNDED},
@@ -44,6 +45,14 @@ pub(crate) fn sums<D: Device>(d: &D) {
     let mut result = d.zeros(1);
     d.squared_distance(&xs, &ys, &mut result, 0);
     assert_close("squared_distance", &download(d, &result), &[distance(&x, &y)], ROUNDED);
+}
+
+pub(crate) fn norms<D: Device>(d: &D) {
+    let (x, dy) = (positive(LONG, 1), positive(LONG, 2));
+    for rows in [1, 50, 100_000] {
+        long_moments(d, rows, &x);
+        long_sums(d, rows, &x, &dy);
+    }
 }
 
 pub(crate) fn element_wise<D: Device>(d: &D) {

@@ -15,6 +15,7 @@ pub(crate) mod gemm;
 pub(crate) mod im2col;
 pub(crate) mod long;
 pub(crate) mod loss;
+pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod pool;
 pub(crate) mod reduce;
@@ -34,12 +35,13 @@ macro_rules! device_suite {
             elementwise { activations, activation_gradients, saturated_activations, axpby_and_mul, add_bias,
                 signed_parts, multiplicative_update }
             reduce { row_sums, squared_distance }
+            norm { moments, moments_far_from_zero, batch_norm, batch_norm_gradients, lrn }
             pool { max, max_takes_the_first, max_gradient, average, average_gradient }
             loss { labels, distillation, extreme_logits, first_largest_decides }
             optimizer { rules_follow_their_formulas, masked_weights_stay_zero }
             factorize { objective_falls, planted_structure_is_found }
             train { loss_falls_with_masks_held }
-            long { products, sums, element_wise, patches, windows, classes }
+            long { products, sums, norms, element_wise, patches, windows, classes }
         }
     };
     (@ $device:expr; $($group:ident { $($check:ident),* })*) => {

@@ -4,7 +4,9 @@ use std::sync::atomic::AtomicBool;
 
 use tfc::device::Device;
 use tfc::prune::Masks;
-use tfc::train::{Augment, Control, Data, History, Optimizer, Schedule, TrainOptions, evaluate, init, train};
+use tfc::train::{
+    Augment, BatchNorm, Control, Data, History, Optimizer, Schedule, TrainOptions, evaluate, init, train,
+};
 use tfc_formats::dataset::Samples;
 use tfc_formats::network::{Network, Node, Tensor};
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Shape};
@@ -83,6 +85,7 @@ fn run<D: Device>(d: &D, network: &mut Network, masks: Masks, optimizer: Optimiz
         rate,
         decay: 1e-4,
         schedule: Schedule::Constant,
+        batch_norm: BatchNorm::Updated,
         augment: Augment { flip: true, shift: 1 },
         seed: 1,
         distill: None,

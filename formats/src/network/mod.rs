@@ -87,10 +87,16 @@ impl Network {
         let node = &self.nodes[node];
         let (Op::Conv2d(conv), &[weight]) = (node.op, &node.params[..]) else { return None };
         let weight = self.tensors.get(weight)?;
-        let &[out, channels, 1, 1] = &weight.shape[..] else { return None };
-        let offset = weight.data.iter().position(|v| *v != 0.0)?.checked_div(channels)?;
-        let found = conv.groups == 1 && weight.data == Tensor::selection(out, channels, offset)?.data;
-        if found { u32::try_from(offset).ok() } else { None }
+        let &[_, channels, 1, 1] = &weight.shape[..] else { return None };
+        let nonzeros = weight.data.iter().enumerate().filter(|(_, value)| **value != 0.0);
+        conv.selection(channels, nonzeros.map(|(at, value)| (at / channels, at % channels, *value)))
+    }
+
+    /// The weight tensor of a node if its values are weights: those of convolutions and dense
+    /// layers, which can be trained, decayed, pruned and factorized. The weight of a
+    /// [selection](Self::selection) is part of the graph.
+    pub fn prunable(&self, node: usize) -> Option<TensorId> {
+        self.weight(node).filter(|_| self.selection(node).is_none())
     }
 
     /// Nodes that read a value.

@@ -9,7 +9,12 @@ pub(super) fn run(op: Activation, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     });
 }
 
-/// Applies an activation to each element. NaN stays NaN.
+/// Applies an activation to each element, exactly as a step does. NaN stays NaN.
+pub fn activate(op: Activation, values: &mut [f32]) {
+    apply(Some(op), values);
+}
+
+/// Applies the activation that is fused into a step to each element. NaN stays NaN.
 #[inline(always)]
 pub(crate) fn apply(op: Option<Activation>, row: &mut [f32]) {
     match op {
@@ -19,6 +24,8 @@ pub(crate) fn apply(op: Option<Activation>, row: &mut [f32]) {
         Some(Activation::LeakyRelu { alpha }) => map(row, |x| if x > 0.0 { x } else { alpha * x }),
         Some(Activation::Sigmoid) => map(row, |x| 1.0 / (1.0 + libm::expf(-x))),
         Some(Activation::Tanh) => map(row, libm::tanhf),
+        Some(Activation::HardSigmoid { alpha }) => map(row, |x| (alpha * x + 0.5).clamp(0.0, 1.0)),
+        Some(Activation::HardSwish) => map(row, |x| x * ((x + 3.0).clamp(0.0, 6.0) / 6.0)),
     }
 }
 

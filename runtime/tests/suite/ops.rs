@@ -44,6 +44,8 @@ fn activation() -> impl Strategy<Value = Option<Activation>> {
         Just(Some(Activation::LeakyRelu { alpha: 0.1 })),
         Just(Some(Activation::Sigmoid)),
         Just(Some(Activation::Tanh)),
+        Just(Some(Activation::HardSigmoid { alpha: 0.2 })),
+        Just(Some(Activation::HardSwish)),
     ]
 }
 
@@ -126,6 +128,8 @@ fn simple() -> impl Strategy<Value = (Op, Vec<Shape>)> {
         Op::Activation(Activation::Relu),
         Op::Activation(Activation::LeakyRelu { alpha: 0.3 }),
         Op::Activation(Activation::Tanh),
+        Op::Activation(Activation::HardSigmoid { alpha: 0.3 }),
+        Op::Activation(Activation::HardSwish),
     ];
     (proptest::sample::select(ops.to_vec()), shape()).prop_map(|(op, x)| (op, vec![x]))
 }

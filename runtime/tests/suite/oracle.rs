@@ -103,6 +103,8 @@ fn activate(op: Activation, x: f64) -> f64 {
         Activation::LeakyRelu { .. } => x,
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Activation::Tanh => x.tanh(),
+        Activation::HardSigmoid { alpha } => (f64::from(alpha) * x + 0.5).clamp(0.0, 1.0),
+        Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
     }
 }
 

@@ -99,6 +99,7 @@ fn raw_samples_are_preprocessed_as_the_file_says() {
                 std: std.into_iter().collect(),
                 order,
                 layout,
+                ..Preprocess::default()
             };
             let file = copy(Shape::new(3, 2, 2), Padding::same(1), preprocess);
             let model = Model::new(&file).unwrap();
@@ -161,7 +162,7 @@ fn an_observer_sees_every_step_in_order() {
     let mut arena = Arena::of(&model);
     let mut session = Session::new(&model, arena.bytes()).unwrap();
     let mut seen = vec![];
-    session.run_observed(&noise(1, 784), &mut |i, step| seen.push((i, step.op.name()))).unwrap();
+    session.run_observed(&noise(1, 784), &mut |i, step, _| seen.push((i, step.op.name()))).unwrap();
     let names = ["conv2d", "max_pool", "conv2d", "max_pool", "dense", "dense", "softmax"];
     assert_eq!(seen, names.into_iter().enumerate().collect::<Vec<_>>());
 }

@@ -1,8 +1,10 @@
-//! Compares imported networks, dense f32 in the runtime, with outputs of another engine.
+//! Compares imported networks, after the passes that `tfc compile` applies and dense f32 in the
+//! runtime, with outputs of another engine.
 //!
-//! `golden MODELS` takes a folder with `NAME.safetensors` (or `NAME_f16.safetensors`) and
-//! `golden/NAME.safetensors`, which holds the tensors `input` and `output`. Exits with status 1 if
-//! a value differs by more than [`TOLERANCE`].
+//! `golden MODELS` takes a folder with networks and `golden/NAME.safetensors`, which holds the
+//! tensors `input` and `output`. Networks of that name are `NAME`, perhaps with one of [`SUFFIXES`],
+//! and an extension of [`EXTENSIONS`]. Exits with status 1 if a network has no file or an output
+//! differs by more than [`TOLERANCE`].
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -10,39 +12,53 @@ use std::process::ExitCode;
 
 use tfc::encode::{Precision, encode};
 use tfc::execute::outputs;
+use tfc::passes::{self, Changes};
 use tfc_formats::import::{ImportOptions, PreprocessOverrides, load, read_tensors};
+use tfc_formats::network::Tensor;
 
-/// Largest absolute difference of an output.
-const TOLERANCE: f32 = 1e-4;
+/// Largest difference of an output, relative to the range of all outputs.
+const TOLERANCE: f32 = 1e-3;
+
+/// What names of files may have beside the name of the network.
+const SUFFIXES: [&str; 3] = ["", "_f16", "_torch_export_unfolded"];
+
+/// Extensions of files.
+const EXTENSIONS: [&str; 2] = ["safetensors", "onnx"];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let models = PathBuf::from(std::env::args().nth(1).ok_or("usage: golden MODELS")?);
-    let mut files: Vec<PathBuf> = std::fs::read_dir(models.join("golden"))?
+    let mut goldens: Vec<PathBuf> = std::fs::read_dir(models.join("golden"))?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_, std::io::Error>>()?;
-    files.sort();
-    let mut all_agree = !files.is_empty();
-    for golden in files {
+    goldens.sort();
+    let mut all_agree = !goldens.is_empty();
+    for golden in goldens {
         let name = golden.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (difference, largest) = difference(&models, &name, &golden)?;
-        println!("{name}: largest difference {difference:.2e}, largest output {largest:.2e}");
-        all_agree &= difference <= TOLERANCE;
+        let files = SUFFIXES.iter().flat_map(|suffix| EXTENSIONS.map(|e| format!("{name}{suffix}.{e}")));
+        let files: Vec<String> = files.filter(|file| models.join(file).exists()).collect();
+        if files.is_empty() {
+            println!("{name}: no such network");
+            all_agree = false;
+        }
+        for file in files {
+            let (difference, changes) = difference(&models.join(&file), &golden)?;
+            println!("{file}: largest difference {difference:.2e} of the range; {changes}");
+            all_agree &= difference <= TOLERANCE;
+        }
     }
     Ok(if all_agree { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Largest absolute difference to the golden outputs, and the largest of these.
-fn difference(models: &Path, name: &str, golden: &Path) -> Result<(f32, f32), Box<dyn Error>> {
-    let candidates = [format!("{name}.safetensors"), format!("{name}_f16.safetensors")];
-    let model = candidates.iter().map(|file| models.join(file)).find(|path| path.exists());
-    let model = model.ok_or_else(|| format!("{}: no such network", models.join(&candidates[0]).display()))?;
+/// Largest difference to the golden outputs, as a share of their range, and what the passes did.
+fn difference(model: &Path, golden: &Path) -> Result<(f32, Changes), Box<dyn Error>> {
     // Golden inputs are preprocessed already; a mean that is stated stands in for a mean image.
     let preprocess = PreprocessOverrides { mean: Some(Default::default()), ..Default::default() };
-    let network = load(&model, &ImportOptions { preprocess, ..Default::default() })?;
+    let network = load(model, &ImportOptions { preprocess, ..Default::default() })?;
+    let (network, changes) = passes::run(&network)?;
     let encoded = encode(&network, &vec![Precision::F32; network.tensors.len()])?;
 
     let tensors = read_tensors(golden)?;
-    let tensor = |name: &str| {
+    let tensor = |name: &str| -> Result<&Tensor, String> {
         tensors.iter().find(|t| t.name == name).ok_or_else(|| format!("{}: no `{name}`", golden.display()))
     };
     let (input, expected) = (tensor("input")?, tensor("output")?);
@@ -50,11 +66,15 @@ fn difference(models: &Path, name: &str, golden: &Path) -> Result<(f32, f32), Bo
     let len = input.data.len() / samples;
     let found =
         outputs(&encoded.bytes, samples, |at, to| to.copy_from_slice(&input.data[at * len..][..len]))?;
-    let found = found.concat();
-    if found.len() != expected.data.len() {
-        return Err(format!("{name}: {} outputs, {} expected", found.len(), expected.data.len()).into());
+    let (found, expected) = (found.concat(), &expected.data);
+    if found.len() != expected.len() {
+        let (model, found, expected) = (model.display(), found.len(), expected.len());
+        return Err(format!("{model}: {found} outputs, {expected} expected").into());
     }
-    let differences = found.iter().zip(&expected.data).map(|(a, b)| (a - b).abs());
-    let difference = differences.reduce(|a, b| if a.is_nan() || a > b { a } else { b }).unwrap_or(f32::NAN);
-    Ok((difference, expected.data.iter().fold(0.0, |largest: f32, v| largest.max(v.abs()))))
+    let largest = |values: &mut dyn Iterator<Item = f32>| {
+        values.reduce(|a, b| if a.is_nan() || a > b { a } else { b }).unwrap_or(f32::NAN)
+    };
+    let difference = largest(&mut found.iter().zip(expected).map(|(a, b)| (a - b).abs()));
+    let range = largest(&mut expected.iter().copied()) + largest(&mut expected.iter().map(|v| -v));
+    Ok((difference / range, changes))
 }

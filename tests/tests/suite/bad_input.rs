@@ -36,11 +36,13 @@ fn files() -> Folder {
     folder.write("flipped.tfc", &flipped);
     folder.write("text.tfc", b"this is a text of more than sixteen bytes\n");
 
-    let mut small = Sketch::new(tfc_formats::op::Shape::vector(25), 3);
-    small.dense(0, 3);
-    let small = small.finish();
-    folder.save("small.safetensors", &small);
-    folder.write("small.tfc", &encode(&small, &[Precision::F32; 2]).unwrap().bytes);
+    for (name, outputs) in [("small", 3), ("wider", 4), ("one", 1)] {
+        let mut small = Sketch::new(tfc_formats::op::Shape::vector(25), 3);
+        small.dense(0, outputs);
+        let small = small.finish();
+        folder.save(&format!("{name}.safetensors"), &small);
+        folder.write(&format!("{name}.tfc"), &encode(&small, &[Precision::F32; 2]).unwrap().bytes);
+    }
 
     idx_folder(&folder, "small", 5, &[[0; 6], [1; 6], [2; 6]].concat(), &[2, 1]);
     idx_folder(&folder, "twelve", 28, &[[0; 9], [11; 9]].concat(), &[1]);
@@ -311,6 +313,32 @@ fn numbers_out_of_range() {
 }
 
 #[test]
+fn networks_to_compare() {
+    each_is_refused(&[
+        ("diff good.safetensors missing.onnx", "missing.onnx: "),
+        ("diff cut.safetensors good.tfc", "cut.safetensors: is damaged"),
+        ("diff good.safetensors cut.tfc", "cut.tfc: "),
+        ("diff flipped.tfc good.safetensors", "flipped.tfc: "),
+        ("diff good.tfc text.tfc", "text.tfc: "),
+        ("diff good.tfc missing.tfc", "missing.tfc: "),
+        ("diff good.tfc folder", "folder: is not a regular file"),
+        ("diff good.tfc notes.txt", "notes.txt: is neither"),
+        ("diff good.tfc /dev/zero", "/dev/zero: is not a regular file"),
+        ("diff good.tfc small.tfc", "good.tfc, small.tfc: the inputs differ in shape: 784 and 25"),
+        (
+            "diff small.safetensors wider.tfc",
+            "small.safetensors, wider.tfc: the outputs differ in shape: 3 and 4",
+        ),
+        ("diff good.tfc good.tfc --data missing", "`missing` is neither built in"),
+        ("diff good.tfc good.tfc --data small", "takes 784 inputs a sample (784), the data set has 25"),
+        ("diff one.tfc one.tfc --min-agreement 0.5", "one.tfc, one.tfc: --min-agreement is for classifiers"),
+        ("diff good.tfc good.tfc --tolerance=nan", "--tolerance is NaN"),
+        ("diff good.tfc good.tfc --tolerance=-1", "--tolerance is -1"),
+        ("diff good.tfc good.tfc --min-agreement 99", "--min-agreement is 99"),
+    ]);
+}
+
+#[test]
 fn files_that_are_needed() {
     let train =
         "train lenet_300_100 --data builtin:digits?train=20&test=10 --device cpu -o exists.tfc --force";
@@ -345,6 +373,7 @@ fn names_of_options() {
         ("compile good.safetensors -o out.tfc --optimizer lion", "lion"),
         ("eval good.tfc", "--data"),
         ("inspect good.tfc --format yaml", "yaml"),
+        ("diff good.tfc good.tfc --samples 0", "expected a whole number from 1"),
         ("train lenet5 --data builtin:digits -o out --batch 0", "expected a whole number from 1"),
         ("compile good.safetensors -o out.tfc --rounds 0", "expected a whole number from 1"),
         ("run good.tfc input.npy --top 0", "expected a whole number from 1"),

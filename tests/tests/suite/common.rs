@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tfc::device::cpu::Cpu;
 use tfc::prune::Masks;
-use tfc::train::{Augment, Control, Data, Optimizer, Schedule, TrainOptions, train};
+use tfc::train::{Augment, BatchNorm, Control, Data, Optimizer, Schedule, TrainOptions, train};
 use tfc_formats::dataset;
 use tfc_formats::import;
 use tfc_formats::network::{Network, Node, Tensor, TensorId, ValueId};
@@ -236,6 +236,7 @@ pub(crate) fn trained() -> &'static Network {
             rate: 0.003,
             decay: 0.0,
             schedule: Schedule::Cosine,
+            batch_norm: BatchNorm::Updated,
             augment: Augment::default(),
             seed: 1,
             distill: None,

@@ -13,13 +13,13 @@ use crate::oracle::{self, Plane, stored};
 
 /// Error of an output as a share of the largest sum of magnitudes anywhere in the network: what
 /// f32 rounds in some tens of operations.
-const TOLERANCE: f64 = 1e-5;
+pub(crate) const TOLERANCE: f64 = 1e-5;
 
 /// Most elements of a value.
 const MOST: u32 = 3000;
 
 /// Numbers that say what a node is; each use takes another of them.
-type Recipe = [u8; 10];
+pub(crate) type Recipe = [u8; 10];
 
 fn padding(bits: u8) -> Padding {
     let side = |at: u8| u16::from(bits >> at & 3).saturating_sub(1);
@@ -52,7 +52,9 @@ fn add(sketch: &mut Sketch, recipe: &Recipe) {
         Activation::LeakyRelu { alpha: 0.2 },
         Activation::Sigmoid,
         Activation::Tanh,
-    ][usize::from(b) % 5];
+        Activation::HardSigmoid { alpha: 0.2 },
+        Activation::HardSwish,
+    ][usize::from(b) % 7];
     let op = match kind % 24 {
         0..=5 => {
             let groups = [1, 1, 2, x.c][usize::from(b) % 4];
@@ -126,7 +128,7 @@ fn add(sketch: &mut Sketch, recipe: &Recipe) {
 }
 
 /// A network of these nodes; `output` picks its result, and `zeros` of 256 weights are zero.
-fn network(input: Shape, recipes: &[Recipe], output: u8, zeros: u8, seed: u64) -> Network {
+pub(crate) fn network(input: Shape, recipes: &[Recipe], output: u8, zeros: u8, seed: u64) -> Network {
     let mut sketch = Sketch::new(input, seed);
     recipes.iter().for_each(|recipe| add(&mut sketch, recipe));
     if sketch.network.nodes.is_empty() {
@@ -146,7 +148,7 @@ fn network(input: Shape, recipes: &[Recipe], output: u8, zeros: u8, seed: u64) -
 }
 
 /// The network's output in f64, and the largest sum of magnitudes on the way.
-fn evaluate(network: &Network, input: &[f32], half: bool) -> (Vec<f64>, f64) {
+pub(crate) fn evaluate(network: &Network, input: &[f32], half: bool) -> (Vec<f64>, f64) {
     let shapes = network.shapes().unwrap();
     let mut values = vec![Plane::new(network.input, input)];
     let mut largest = 1.0f64;

@@ -3,10 +3,13 @@
 mod bad_input;
 mod common;
 mod compile;
+mod diff;
 mod execute;
 mod images;
 #[cfg(unix)]
 mod interrupt;
+mod one_shot;
+mod passes;
 mod train;
 
 /// The definitions of the ops in f64, which the runtime's own tests compare with as well.

@@ -52,18 +52,30 @@ pub(super) fn activation(f: Activation, x: &[f32], y: &mut [f32]) {
         Activation::LeakyRelu { alpha } => zip(x, y, |x, _| if x > 0.0 { x } else { alpha * x }),
         Activation::Sigmoid => zip(x, y, |x, _| 1.0 / (1.0 + (-x).exp())),
         Activation::Tanh => zip(x, y, |x, _| x.tanh()),
+        Activation::HardSigmoid { alpha } => zip(x, y, |x, _| (alpha * x + 0.5).clamp(0.0, 1.0)),
+        Activation::HardSwish => zip(x, y, |x, _| x * ((x + 3.0).clamp(0.0, 6.0) / 6.0)),
     }
 }
 
-pub(super) fn activation_backward(f: Activation, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+pub(super) fn activation_backward(f: Activation, at: &[f32], dy: &[f32], dx: &mut [f32]) {
     match f {
-        Activation::Relu => zip3(y, dy, dx, |y, dy, _| if y > 0.0 { dy } else { 0.0 }),
-        Activation::Relu6 => zip3(y, dy, dx, |y, dy, _| if y > 0.0 && y < 6.0 { dy } else { 0.0 }),
+        Activation::Relu => zip3(at, dy, dx, |y, dy, _| if y > 0.0 { dy } else { 0.0 }),
+        Activation::Relu6 => zip3(at, dy, dx, |y, dy, _| if y > 0.0 && y < 6.0 { dy } else { 0.0 }),
         Activation::LeakyRelu { alpha } => {
-            zip3(y, dy, dx, |y, dy, _| if y > 0.0 { dy } else { alpha * dy });
+            zip3(at, dy, dx, |y, dy, _| if y > 0.0 { dy } else { alpha * dy });
         }
-        Activation::Sigmoid => zip3(y, dy, dx, |y, dy, _| dy * y * (1.0 - y)),
-        Activation::Tanh => zip3(y, dy, dx, |y, dy, _| dy * (1.0 - y * y)),
+        Activation::Sigmoid => zip3(at, dy, dx, |y, dy, _| dy * y * (1.0 - y)),
+        Activation::Tanh => zip3(at, dy, dx, |y, dy, _| dy * (1.0 - y * y)),
+        Activation::HardSigmoid { alpha } => {
+            zip3(at, dy, dx, |y, dy, _| if y > 0.0 && y < 1.0 { alpha * dy } else { 0.0 });
+        }
+        Activation::HardSwish => {
+            zip3(at, dy, dx, |x, dy, _| match x {
+                x if x <= -3.0 => 0.0,
+                x if x >= 3.0 => dy,
+                x => dy * (x / 3.0 + 0.5),
+            });
+        }
     }
 }
 

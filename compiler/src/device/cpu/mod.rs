@@ -7,6 +7,8 @@ mod elementwise;
 mod gemm;
 mod im2col;
 mod loss;
+mod lrn;
+mod norm;
 mod optimizer;
 mod parallel;
 mod pool;
@@ -15,7 +17,7 @@ mod window;
 
 use tfc_formats::op::Activation;
 
-use super::{Device, DeviceError, Divisor, Images, Mat, MatMut, Targets, Update, Window};
+use super::{Device, DeviceError, Divisor, Images, Mat, MatMut, Norm, Response, Targets, Update, Window};
 
 /// The processor. Work runs on rayon's current thread pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +122,45 @@ impl Device for Cpu {
         dx: &mut Vec<f32>,
     ) {
         pool::avg_pool_backward(window, divisor, batch, dy, dx);
+    }
+
+    fn moments(&self, rows_cols: [usize; 2], x: &Vec<f32>, mean: &mut Vec<f32>, var: &mut Vec<f32>) {
+        norm::moments(rows_cols, x, mean, var);
+    }
+
+    fn batch_norm(&self, rows_cols: [usize; 2], norm: Norm<'_, Vec<f32>>, x: &Vec<f32>, y: &mut Vec<f32>) {
+        norm::forward(rows_cols, norm, x, y);
+    }
+
+    fn batch_norm_sums(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Vec<f32>>,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        gamma_beta: [&mut Vec<f32>; 2],
+    ) {
+        norm::sums(rows_cols, norm, x, dy, gamma_beta);
+    }
+
+    fn batch_norm_backward(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Vec<f32>>,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        sums: Option<[&Vec<f32>; 2]>,
+        dx: &mut Vec<f32>,
+    ) {
+        norm::backward(rows_cols, norm, x, dy, sums, dx);
+    }
+
+    fn lrn(&self, response: &Response, x: &Vec<f32>, y: &mut Vec<f32>, d: &mut Vec<f32>) {
+        lrn::forward(response, x, y, d);
+    }
+
+    fn lrn_backward(&self, response: &Response, x_y_d: [&Vec<f32>; 3], dy: &Vec<f32>, dx: &mut Vec<f32>) {
+        lrn::backward(response, x_y_d, dy, dx);
     }
 
     fn axpby(&self, alpha: f32, x: &Vec<f32>, beta: f32, y: &mut Vec<f32>) {

@@ -27,6 +27,8 @@ pub(super) fn activation(f: Activation) -> [Word; 2] {
         Activation::LeakyRelu { alpha } => (2, alpha),
         Activation::Sigmoid => (3, 0.0),
         Activation::Tanh => (4, 0.0),
+        Activation::HardSigmoid { alpha } => (5, alpha),
+        Activation::HardSwish => (6, 0.0),
     };
     [kind.into(), alpha.into()]
 }

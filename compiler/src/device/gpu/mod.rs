@@ -13,7 +13,9 @@ mod elementwise;
 mod gemm;
 mod kernel;
 mod loss;
+mod lrn;
 mod memory;
+mod norm;
 mod optimizer;
 mod recorder;
 mod reduce;
@@ -25,7 +27,7 @@ pub use adapter::{Adapter, Selection, list};
 pub use memory::Buffer;
 
 use self::{kernel::Kernel, recorder::Recorder, window::Sliding};
-use super::{Device, DeviceError, Divisor, Images, Mat, MatMut, Targets, Update, Window};
+use super::{Device, DeviceError, Divisor, Images, Mat, MatMut, Norm, Response, Targets, Update, Window};
 
 /// An open GPU.
 #[derive(Debug)]
@@ -153,6 +155,45 @@ impl Device for Gpu {
         dx: &mut Buffer,
     ) {
         Sliding::pooling(&self.recorder, window, batch).dividing_by(divisor).avg_pool_backward(dy, dx);
+    }
+
+    fn moments(&self, rows_cols: [usize; 2], x: &Buffer, mean: &mut Buffer, var: &mut Buffer) {
+        norm::moments(&self.recorder, rows_cols, x, mean, var);
+    }
+
+    fn batch_norm(&self, rows_cols: [usize; 2], norm: Norm<'_, Buffer>, x: &Buffer, y: &mut Buffer) {
+        norm::forward(&self.recorder, rows_cols, norm, x, y);
+    }
+
+    fn batch_norm_sums(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Buffer>,
+        x: &Buffer,
+        dy: &Buffer,
+        gamma_beta: [&mut Buffer; 2],
+    ) {
+        norm::sums(&self.recorder, rows_cols, norm, x, dy, gamma_beta);
+    }
+
+    fn batch_norm_backward(
+        &self,
+        rows_cols: [usize; 2],
+        norm: Norm<'_, Buffer>,
+        x: &Buffer,
+        dy: &Buffer,
+        sums: Option<[&Buffer; 2]>,
+        dx: &mut Buffer,
+    ) {
+        norm::backward(&self.recorder, rows_cols, norm, x, dy, sums, dx);
+    }
+
+    fn lrn(&self, response: &Response, x: &Buffer, y: &mut Buffer, d: &mut Buffer) {
+        lrn::forward(&self.recorder, response, x, y, d);
+    }
+
+    fn lrn_backward(&self, response: &Response, x_y_d: [&Buffer; 3], dy: &Buffer, dx: &mut Buffer) {
+        lrn::backward(&self.recorder, response, x_y_d, dy, dx);
     }
 
     fn axpby(&self, alpha: f32, x: &Buffer, beta: f32, y: &mut Buffer) {

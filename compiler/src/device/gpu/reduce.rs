@@ -3,7 +3,7 @@
 use super::{kernel::Kernel, memory::Buffer, recorder::Recorder, window::assert_holds};
 
 /// Elements that one workgroup sums up; the shaders state it as well.
-const CHUNK: usize = 2048;
+pub(super) const CHUNK: usize = 2048;
 
 /// `sums[r] = beta sums[r] + sum x[r, :]`.
 pub(super) fn row_sums(recorder: &Recorder, [rows, cols]: [usize; 2], x: &Buffer, beta: f32, sums: &Buffer) {
@@ -30,7 +30,7 @@ pub(super) fn squared_distance(recorder: &Recorder, x: &Buffer, y: &Buffer, resu
 }
 
 /// Row sums to `sums[at..]`, over as many stages as the length of the rows takes.
-fn sum_stages(
+pub(super) fn sum_stages(
     recorder: &Recorder,
     [rows, cols]: [usize; 2],
     x: &Buffer,

@@ -5,7 +5,7 @@ use rand_pcg::Pcg64;
 
 use super::*;
 use crate::device::cpu::Cpu;
-use crate::factorize::fixtures::small_lenet;
+use crate::factorize::fixtures::{narrow, small_lenet};
 use crate::factorize::groups;
 
 fn run(problem: &Problem, options: &Options) -> Solution {
@@ -184,6 +184,40 @@ fn networks_are_reconstructed_in_their_own_layout() {
     }
     assert_eq!((heard[0].group, heard[0].done), (GroupKind::Conv, 0));
     assert!(heard.iter().any(|i| i.group == GroupKind::Dense));
+}
+
+/// Residual additions, selections, concatenations and depthwise convolutions.
+const GRAPHS: [(&str, u32); 3] = [("resnet20", 8), ("squeezenet1_1", 16), ("mobilenet_v1_vww", 8)];
+
+#[test]
+fn the_objective_of_graphs_only_falls() {
+    for (family, divisor) in GRAPHS {
+        let network = narrow(family, divisor);
+        for solver in Solver::ALL {
+            for group in groups(&network).unwrap() {
+                let options = options(solver, 8);
+                let objective = factorize(&Cpu, &network, group, &options, &mut |_| {}).unwrap().objective;
+                assert!(objective.len() > 1, "{family} {solver}: {objective:?}");
+                assert!(objective.is_sorted_by(|a, b| a > b), "{family} {solver}: {objective:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn full_rank_leaves_nothing_of_graphs() {
+    for (family, divisor) in GRAPHS {
+        let network = narrow(family, divisor);
+        let options = Options { rank: Rank::Fraction(1.0), ..options(Solver::Gradient, 50) };
+        for group in groups(&network).unwrap() {
+            let energy: f64 = (group.relations.iter().flat_map(|r| group.values(&network, r)))
+                .map(|v| f64::from(v).powi(2))
+                .sum();
+            let last =
+                *factorize(&Cpu, &network, group, &options, &mut |_| {}).unwrap().objective.last().unwrap();
+            assert!(last < 1e-4 * energy, "{family}: {last} of {energy}");
+        }
+    }
 }
 
 #[test]

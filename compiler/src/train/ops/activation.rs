@@ -1,9 +1,10 @@
-//! Element-wise non-linearities; the gradient comes from the output.
+//! Element-wise non-linearities; the gradient comes from the output, or from the input where the
+//! output does not tell the slope.
 
 use tfc_formats::op::Activation;
 
-use super::{Layer, Run};
-use crate::device::Device;
+use super::{Layer, Run, Values};
+use crate::device::{Device, slope_needs_input};
 
 impl<D: Device> Layer<D> for Activation {
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], _: &[&D::Buffer], y: &mut D::Buffer) {
@@ -15,10 +16,11 @@ impl<D: Device> Layer<D> for Activation {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        y: &D::Buffer,
+        values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {
-        run.device.activation_backward(*self, y, dy, dx);
+        let at = if slope_needs_input(*self) { values.x[0] } else { values.y };
+        run.device.activation_backward(*self, at, dy, dx);
     }
 }

@@ -2,7 +2,7 @@
 
 use tfc_formats::op::Shape;
 
-use super::{Layer, Run, elements};
+use super::{Layer, Run, Values, elements};
 use crate::device::Device;
 
 pub(super) struct Add {
@@ -28,7 +28,7 @@ impl<D: Device> Layer<D> for Add {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {

@@ -2,7 +2,7 @@
 
 use tfc_formats::op::Shape;
 
-use super::{Layer, Run, elements};
+use super::{Layer, Run, Values, elements};
 use crate::device::Device;
 
 pub(super) struct Concat {
@@ -31,7 +31,7 @@ impl<D: Device> Layer<D> for Concat {
         run: &mut Run<'_, D>,
         which: usize,
         _params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {

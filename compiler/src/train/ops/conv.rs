@@ -3,7 +3,7 @@
 
 use tfc_formats::op::{Conv2d, Shape};
 
-use super::{Layer, Run, elements};
+use super::{Layer, Run, Values, elements};
 use crate::device::{Device, Images, Mat, MatMut, Window};
 
 /// Most elements of the column buffer (8 MB), unless a single image takes more; few in tests, so
@@ -149,7 +149,7 @@ impl<D: Device> Layer<D> for Conv {
         run: &mut Run<'_, D>,
         _which: usize,
         params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {

@@ -2,7 +2,7 @@
 
 use tfc_formats::op::{self, Shape};
 
-use super::{Layer, Run, elements, plane};
+use super::{Layer, Run, Values, elements, plane};
 use crate::device::{Device, Mat, MatMut};
 
 pub(super) struct Dense {
@@ -31,8 +31,8 @@ impl Dense {
 }
 
 impl<D: Device> Layer<D> for Dense {
-    fn saved(&self) -> Vec<usize> {
-        self.planes.map(|_| self.cols).into_iter().collect()
+    fn saved(&self, batch: usize) -> Vec<usize> {
+        self.planes.map(|_| self.cols * batch).into_iter().collect()
     }
 
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], params: &[&D::Buffer], y: &mut D::Buffer) {
@@ -89,7 +89,7 @@ impl<D: Device> Layer<D> for Dense {
         run: &mut Run<'_, D>,
         _which: usize,
         params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {

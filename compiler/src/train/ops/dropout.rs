@@ -3,7 +3,7 @@
 use rand::RngExt;
 use tfc_formats::op::Shape;
 
-use super::{Layer, Run, elements};
+use super::{Layer, Run, Values, elements};
 use crate::device::Device;
 use crate::train::random;
 
@@ -26,14 +26,14 @@ impl Dropout {
 }
 
 impl<D: Device> Layer<D> for Dropout {
-    fn saved(&self) -> Vec<usize> {
-        vec![self.elements]
+    fn saved(&self, batch: usize) -> Vec<usize> {
+        vec![self.elements * batch]
     }
 
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], _: &[&D::Buffer], y: &mut D::Buffer) {
         let len = self.elements * run.batch;
         run.device.copy(x[0], 0, y, 0, len);
-        if let Some(seed) = run.dropout {
+        if let Some(seed) = run.mode.dropout {
             run.device.write(&self.mask(seed, len), &mut run.saved[0]);
             run.device.mul(&run.saved[0], y);
         }
@@ -44,12 +44,12 @@ impl<D: Device> Layer<D> for Dropout {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {
         run.device.copy(dy, 0, dx, 0, self.elements * run.batch);
-        if run.dropout.is_some() {
+        if run.mode.dropout.is_some() {
             run.device.mul(&run.saved[0], dx);
         }
     }

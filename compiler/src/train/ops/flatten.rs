@@ -2,7 +2,7 @@
 
 use tfc_formats::op::Shape;
 
-use super::{Layer, Run, plane};
+use super::{Layer, Run, Values, plane};
 use crate::device::Device;
 
 pub(super) struct Flatten {
@@ -26,7 +26,7 @@ impl<D: Device> Layer<D> for Flatten {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {

@@ -5,24 +5,47 @@
 
 mod activation;
 mod add;
+mod batch_norm;
 mod concat;
 mod conv;
 mod dense;
 mod dropout;
 mod flatten;
+mod lrn;
+mod maxout;
 mod pool;
 
 use tfc_formats::op::{Op, Shape};
 
 use crate::device::Device;
 
+/// How the layers behave that are not the same in training and at inference.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Mode {
+    /// Seed of the dropout masks of this step; without one nothing is dropped.
+    pub(super) dropout: Option<u64>,
+    /// Batch normalizations take the batch's own statistics, and the running ones move towards
+    /// these by this share; without one they take the running statistics.
+    pub(super) momentum: Option<f32>,
+}
+
+impl Mode {
+    pub(super) const INFERENCE: Self = Self { dropout: None, momentum: None };
+}
+
+/// What a node read and computed.
+pub(super) struct Values<'v, B> {
+    pub(super) x: &'v [&'v B],
+    pub(super) y: &'v B,
+}
+
 /// What the layers work with during one pass over one batch.
 pub(super) struct Run<'r, D: Device> {
     pub(super) device: &'r D,
     /// Samples in this batch; buffers may have room for more.
     pub(super) batch: usize,
-    /// Seed of this layer's dropout mask in this step; `None` at inference.
-    pub(super) dropout: Option<u64>,
+    /// With the seed of this layer's own dropout mask.
+    pub(super) mode: Mode,
     /// This layer's own buffers.
     pub(super) saved: &'r mut [D::Buffer],
     /// Shared by all convolutions; garbage between calls.
@@ -31,12 +54,18 @@ pub(super) struct Run<'r, D: Device> {
     pub(super) zeros: &'r D::Buffer,
 }
 
-/// Forward and backward of one node. For one batch the executor calls `forward`, then
-/// `param_gradient` of every parameter, then `input_gradient` of every input that needs one.
+/// Forward and backward of one node. For one batch the executor calls `forward`,
+/// `update_statistics` of every parameter, `begin_backward`, `param_gradient` of every parameter that
+/// learns, and `input_gradient` of every input that needs one.
 pub(super) trait Layer<D: Device> {
-    /// Elements a sample of each buffer that the layer keeps.
-    fn saved(&self) -> Vec<usize> {
+    /// Elements of each buffer that the layer keeps for batches of this size.
+    fn saved(&self, _batch: usize) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// Most samples that it takes at once.
+    fn max_batch(&self) -> usize {
+        usize::MAX
     }
 
     /// Elements that the layer wants of the shared column buffer for batches of this size.
@@ -46,6 +75,19 @@ pub(super) trait Layer<D: Device> {
 
     /// Computes the output.
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], params: &[&D::Buffer], y: &mut D::Buffer);
+
+    /// Changes the parameter with this role where it is a running statistic.
+    fn update_statistics(&self, _run: &mut Run<'_, D>, _role: usize, _to: &mut D::Buffer) {}
+
+    /// What the gradients of parameters and inputs both need.
+    fn begin_backward(
+        &self,
+        _run: &mut Run<'_, D>,
+        _x: &[&D::Buffer],
+        _params: &[&D::Buffer],
+        _dy: &D::Buffer,
+    ) {
+    }
 
     /// `to = gradient + beta to` for the parameter with this role.
     fn param_gradient(
@@ -65,13 +107,13 @@ pub(super) trait Layer<D: Device> {
         run: &mut Run<'_, D>,
         which: usize,
         params: &[&D::Buffer],
-        y: &D::Buffer,
+        values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     );
 }
 
-/// The layer of an op, or `None` where it has no backward pass yet.
+/// The layer of an op, or `None` where it has no backward pass.
 pub(super) fn layer<D: Device>(op: &Op, inputs: &[Shape], output: Shape) -> Option<Box<dyn Layer<D>>> {
     let x = inputs[0];
     Some(match op {
@@ -85,7 +127,10 @@ pub(super) fn layer<D: Device>(op: &Op, inputs: &[Shape], output: Shape) -> Opti
         Op::Concat => Box::new(concat::Concat::new(inputs)),
         Op::Flatten => Box::new(flatten::Flatten::new(x)),
         Op::Dropout { rate } => Box::new(dropout::Dropout::new(*rate, x)),
-        Op::BatchNorm { .. } | Op::Lrn { .. } | Op::Maxout { .. } | Op::Softmax => return None,
+        Op::BatchNorm { eps } => Box::new(batch_norm::BatchNorm::new(*eps, x)),
+        Op::Lrn { size, alpha, beta, bias } => Box::new(lrn::Lrn::new(*size, *alpha, *beta, *bias, x)),
+        Op::Maxout { pieces } => Box::new(maxout::Maxout::new(*pieces, output)),
+        Op::Softmax => return None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use tfc_formats::op::{Padding, Pool, Shape};
 
-use super::{Layer, Run};
+use super::{Layer, Run, Values};
 use crate::device::{Device, Divisor, Window};
 
 pub(super) struct Max {
@@ -50,8 +50,8 @@ impl Average {
 }
 
 impl<D: Device> Layer<D> for Max {
-    fn saved(&self) -> Vec<usize> {
-        vec![self.window.c * self.window.oh * self.window.ow]
+    fn saved(&self, batch: usize) -> Vec<usize> {
+        vec![self.window.c * self.window.oh * self.window.ow * batch]
     }
 
     fn forward(&self, run: &mut Run<'_, D>, x: &[&D::Buffer], _: &[&D::Buffer], y: &mut D::Buffer) {
@@ -63,7 +63,7 @@ impl<D: Device> Layer<D> for Max {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {
@@ -81,7 +81,7 @@ impl<D: Device> Layer<D> for Average {
         run: &mut Run<'_, D>,
         _which: usize,
         _params: &[&D::Buffer],
-        _y: &D::Buffer,
+        _values: Values<'_, D::Buffer>,
         dy: &D::Buffer,
         dx: &mut D::Buffer,
     ) {

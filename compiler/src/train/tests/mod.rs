@@ -3,6 +3,7 @@
 mod checkpoints;
 mod fitting;
 mod gradients;
+mod norms;
 
 use rand::RngExt;
 use tfc_formats::dataset::Samples;
@@ -59,11 +60,41 @@ impl Builder {
         self.node(Op::Activation(f), &[x], &[])
     }
 
-    /// With all tensors, biases too, drawn at random.
+    /// A convolution without bias and a batch normalization.
+    fn conv_norm(&mut self, conv: Conv2d, x: usize, c: usize) -> usize {
+        let out = conv.out_channels as usize;
+        let [kh, kw] = conv.kernel.map(usize::from);
+        let weight = self.tensor(&[out, c / conv.groups as usize, kh, kw]);
+        let x = self.node(Op::Conv2d(conv), &[x], &[weight]);
+        self.norm(x, out)
+    }
+
+    fn norm(&mut self, x: usize, c: usize) -> usize {
+        let params = [(); 4].map(|()| self.tensor(&[c]));
+        self.node(Op::BatchNorm { eps: 1e-3 }, &[x], &params)
+    }
+
+    /// Every second pixel of `c` channels as channels 1 and on of `out`.
+    fn shortcut(&mut self, x: usize, c: usize, out: usize) -> usize {
+        let weight = self.tensor(&[out, c, 1, 1]);
+        for channel in 0..c {
+            self.0.tensors[weight].data[(channel + 1) * c + channel] = 1.0;
+        }
+        let shortcut = Conv2d { stride: [2, 2], ..conv(out as u32, 1, 0) };
+        self.node(Op::Conv2d(shortcut), &[x], &[weight])
+    }
+
+    /// With all tensors, biases too, drawn at random; variances are positive, selections stay.
     fn random(mut self, seed: u64) -> Network {
         let mut rng = random::rng(&[seed]);
-        for tensor in &mut self.0.tensors {
-            tensor.data.fill_with(|| rng.random_range(-0.5..0.5));
+        let selects = |n: &usize| self.0.selection(*n).is_some();
+        let fixed: Vec<_> =
+            (0..self.0.nodes.len()).filter(selects).map(|n| self.0.nodes[n].params[0]).collect();
+        for (id, tensor) in self.0.tensors.iter_mut().enumerate().filter(|(id, _)| !fixed.contains(id)) {
+            let variance = self.0.nodes.iter().any(|n| n.params.get(3) == Some(&id));
+            // About what the values of these networks vary by.
+            let range = if variance { 0.1..0.5 } else { -0.5..0.5 };
+            tensor.data.fill_with(|| rng.random_range(range.clone()));
         }
         self.0.check().unwrap();
         self.0
@@ -98,6 +129,24 @@ fn small(seed: u64) -> Network {
     b.node(Op::Softmax, &[x], &[]);
     let mut network = b.0;
     init(&mut network, seed);
+    network
+}
+
+/// Two convolutions with batch normalization, the second of two strides beside a shortcut of channels.
+fn residual(input: Shape, channels: u32, classes: usize, seed: u64) -> Network {
+    let c = channels as usize;
+    let mut b = Builder::new(input);
+    let x = b.conv_norm(Conv2d { stride: [2, 2], ..conv(channels, 3, 1) }, 0, input.c as usize);
+    let x = b.activation(x, Activation::Relu);
+    let y = b.conv_norm(Conv2d { stride: [2, 2], ..conv(2 * channels, 3, 1) }, x, c);
+    let shortcut = b.shortcut(x, c, 2 * c);
+    let x = b.node(Op::Add, &[y, shortcut], &[]);
+    let x = b.activation(x, Activation::Relu);
+    let features = 2 * c * (input.h.div_ceil(4) * input.w.div_ceil(4)) as usize;
+    b.dense(x, classes, features);
+    let mut network = b.0;
+    init(&mut network, seed);
+    network.check().unwrap();
     network
 }
 

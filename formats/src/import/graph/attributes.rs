@@ -74,6 +74,10 @@ fn plain(op: &str, fields: Table) -> Result<Option<Op>, String> {
             let LeakyReluText { alpha } = parse(fields)?;
             Op::Activation(Activation::LeakyRelu { alpha })
         }
+        "hard_sigmoid" => {
+            let HardSigmoidText { alpha } = parse(fields)?;
+            Op::Activation(Activation::HardSigmoid { alpha })
+        }
         "maxout" => {
             let MaxoutText { pieces } = parse(fields)?;
             Op::Maxout { pieces }
@@ -96,6 +100,7 @@ fn fieldless(op: &str) -> Option<Op> {
         "relu6" => Op::Activation(Activation::Relu6),
         "sigmoid" => Op::Activation(Activation::Sigmoid),
         "tanh" => Op::Activation(Activation::Tanh),
+        "hard_swish" => Op::Activation(Activation::HardSwish),
         "global_avg_pool" => Op::GlobalAvgPool,
         "add" => Op::Add,
         "concat" => Op::Concat,
@@ -113,7 +118,9 @@ fn numbers(op: &Op) -> Vec<f32> {
     match *op {
         Op::BatchNorm { eps } => std::vec![eps],
         Op::Lrn { alpha, beta, bias, .. } => std::vec![alpha, beta, bias],
-        Op::Activation(Activation::LeakyRelu { alpha }) => std::vec![alpha],
+        Op::Activation(Activation::LeakyRelu { alpha } | Activation::HardSigmoid { alpha }) => {
+            std::vec![alpha]
+        }
         Op::Dropout { rate } => std::vec![rate],
         _ => Vec::new(),
     }
@@ -292,6 +299,17 @@ struct LeakyReluText {
 
 fn leaky_relu_alpha() -> f32 {
     0.01
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HardSigmoidText {
+    #[serde(default = "hard_sigmoid_alpha")]
+    alpha: f32,
+}
+
+fn hard_sigmoid_alpha() -> f32 {
+    1.0 / 6.0
 }
 
 #[derive(Deserialize)]

@@ -47,7 +47,9 @@ pub(super) fn fields(node: &GraphNode) -> Vec<(&'static str, Value)> {
             fields.put("beta", true, number(beta));
             fields.put("bias", true, number(bias));
         }
-        Op::Activation(Activation::LeakyRelu { alpha }) => fields.put("alpha", true, number(alpha)),
+        Op::Activation(Activation::LeakyRelu { alpha } | Activation::HardSigmoid { alpha }) => {
+            fields.put("alpha", true, number(alpha));
+        }
         Op::Maxout { pieces } => fields.put("pieces", true, i64::from(pieces)),
         Op::Dropout { rate } => fields.put("rate", true, number(rate)),
         Op::Activation(_) | Op::GlobalAvgPool | Op::Add | Op::Concat | Op::Flatten | Op::Softmax => {}

@@ -41,9 +41,10 @@
 //! | `batch_norm` | `eps` 1e-5, `gamma` "NAME.weight", `beta` "NAME.bias", `mean` "NAME.running_mean", `var` "NAME.running_var" |
 //! | `lrn` | `size` (required), `alpha` 1e-4, `beta` 0.75, `bias` 1 |
 //! | `leaky_relu` | `alpha` 0.01 |
+//! | `hard_sigmoid` | `alpha` 1/6 |
 //! | `maxout` | `pieces` (required) |
 //! | `dropout` | `rate` 0.5 |
-//! | `relu`, `relu6`, `sigmoid`, `tanh`, `global_avg_pool`, `add`, `concat`, `flatten`, `softmax` | none |
+//! | `relu`, `relu6`, `sigmoid`, `tanh`, `hard_swish`, `global_avg_pool`, `add`, `concat`, `flatten`, `softmax` | none |
 //!
 //! `pad` is one number, `[vertical, horizontal]` or `[top, left, bottom, right]`. `bias` is a
 //! tensor's name, `false` for none, or `true` for "NAME.bias"; without it "NAME.bias" is used if

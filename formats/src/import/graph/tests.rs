@@ -45,14 +45,16 @@ fn every_op() -> Network {
         Activation::LeakyRelu { alpha: 0.2 },
         Activation::Sigmoid,
         Activation::Tanh,
+        Activation::HardSigmoid { alpha: 0.2 },
+        Activation::HardSwish,
     ] {
         graph.push(activation.name(), Op::Activation(activation), Vec::new());
     }
     graph.push("maxout", Op::Maxout { pieces: 2 }, Vec::new());
     graph.push("add", Op::Add, Vec::new());
-    graph.nodes.last_mut().unwrap().inputs.push(11);
+    graph.nodes.last_mut().unwrap().inputs.push(13);
     graph.push("concat", Op::Concat, Vec::new());
-    graph.nodes.last_mut().unwrap().inputs.push(11);
+    graph.nodes.last_mut().unwrap().inputs.push(13);
     graph.push("gap", Op::GlobalAvgPool, Vec::new());
     graph.push("flatten", Op::Flatten, Vec::new());
     graph.push("input", Op::Dropout { rate: 0.25 }, Vec::new());
@@ -86,6 +88,7 @@ fn selections_have_weights_that_no_file_holds() {
     assert_eq!((weight.name.as_str(), &weight.shape[..]), ("shortcut.weight", &[4, 2, 1, 1][..]));
     assert_eq!(weight.data, [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!((network.selection(0), network.shapes().unwrap()[1]), (Some(1), Shape::new(4, 2, 2)));
+    assert_eq!((network.weight(0), network.prunable(0)), (Some(0), None));
     assert!(to_toml(&network).contains("select = 1"));
     assert_eq!(from_toml(&to_toml(&network), &Tensors::default()), Ok(network.clone()));
     assert_eq!(Graph::parse(SELECTION, None, None).unwrap().bind(None), Ok(network.clone()));
@@ -93,7 +96,7 @@ fn selections_have_weights_that_no_file_holds() {
     // Once a weight has changed, it is one like others.
     let mut trained = network;
     trained.tensors[0].data[2] = 0.5;
-    assert_eq!(trained.selection(0), None);
+    assert_eq!((trained.selection(0), trained.prunable(0)), (None, Some(0)));
     let tensors = Tensors::from(&trained.tensors[..]);
     assert_eq!(from_toml(&to_toml(&trained), &tensors), Ok(trained.clone()));
     trained.tensors[0].data = Vec::from([0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
@@ -174,6 +177,8 @@ fn defaults() {
         [[node]]
         op = "relu"
         inputs = ["input"]
+        [[node]]
+        op = "hard_sigmoid"
     "#;
     let graph = Graph::parse(text, Some(&Tensors::from(&tensors[..])), None).unwrap();
     let ops: Vec<Op> = graph.nodes.iter().map(|n| n.op).collect();
@@ -189,13 +194,14 @@ fn defaults() {
             Op::Activation(Activation::LeakyRelu { alpha: 0.01 }),
             Op::Dropout { rate: 0.5 },
             Op::Activation(Activation::Relu),
+            Op::Activation(Activation::HardSigmoid { alpha: 1.0 / 6.0 }),
         ]
     );
     assert_eq!(graph.nodes[0].params, ["c.weight", "c.bias"]);
     assert_eq!(graph.nodes[1].params, ["n.weight", "n.bias", "n.running_mean", "n.running_var"]);
     assert_eq!(graph.nodes[2].name, "max_pool_3");
     assert_eq!((&graph.nodes[6].inputs[..], &graph.nodes[7].inputs[..]), (&[6][..], &[0][..]));
-    assert_eq!((graph.output, graph.preprocess, &graph.name[..]), (8, Preprocess::default(), ""));
+    assert_eq!((graph.output, graph.preprocess, &graph.name[..]), (9, Preprocess::default(), ""));
 }
 
 #[test]
@@ -340,7 +346,10 @@ fn ops() -> impl Strategy<Value = Op> {
             beta,
             bias
         }),
-        number().prop_map(|alpha| Op::Activation(Activation::LeakyRelu { alpha })),
+        (number(), any::<bool>()).prop_map(|(alpha, hard)| Op::Activation(match hard {
+            true => Activation::HardSigmoid { alpha },
+            false => Activation::LeakyRelu { alpha },
+        })),
         any::<u16>().prop_map(|pieces| Op::Maxout { pieces }),
         number().prop_map(|rate| Op::Dropout { rate }),
         Just(Op::Concat),

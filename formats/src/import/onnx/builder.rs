@@ -122,6 +122,33 @@ impl Builder {
         self.network.nodes.get_mut(node)
     }
 
+    /// The network of the nodes and tensors that this value needs; it becomes the output.
+    pub(super) fn finish(mut self, output: ValueId) -> Network {
+        let network = &mut self.network;
+        let mut needed = std::vec![false; network.nodes.len() + 1];
+        needed[output] = true;
+        for (at, node) in network.nodes.iter().enumerate().rev().filter(|(at, _)| *at < output) {
+            if needed[at + 1] {
+                node.inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        needed[0] = true;
+        let values = renumbered(&needed);
+        let mut at = 0..;
+        network.nodes.retain(|_| at.next().is_some_and(|at: usize| needed[at + 1]));
+        let mut used = std::vec![false; network.tensors.len()];
+        network.nodes.iter().flat_map(|node| &node.params).for_each(|&id| used[id] = true);
+        let ids = renumbered(&used);
+        let mut at = 0..;
+        network.tensors.retain(|_| at.next().is_some_and(|at: usize| used[at]));
+        for node in &mut network.nodes {
+            node.inputs.iter_mut().for_each(|value| *value = values[*value]);
+            node.params.iter_mut().for_each(|id| *id = ids[*id]);
+        }
+        network.output = values[output];
+        self.network
+    }
+
     /// A parameter that is a constant of the file; one constant makes one tensor, however many
     /// nodes use it.
     pub(super) fn tensor(&mut self, constant: &Rc<Constant>, shape: &[usize]) -> Result<TensorId, Reason> {
@@ -146,4 +173,15 @@ impl Builder {
         self.network.tensors.push(Tensor { name, shape, data });
         Ok(self.network.tensors.len() - 1)
     }
+}
+
+/// The position of each kept element among those that are kept.
+fn renumbered(kept: &[bool]) -> Vec<usize> {
+    kept.iter()
+        .scan(0, |next, &kept| {
+            let at = *next;
+            *next += usize::from(kept);
+            Some(at)
+        })
+        .collect()
 }

@@ -79,9 +79,9 @@ pub(super) fn network(
     }
     let result = import.values.get(&output.name).cloned();
     let mut builder = import.builder;
-    builder.network.output = result_id(result, &mut builder)
+    let output = result_id(result, &mut builder)
         .map_err(|reason| fail(OnnxError::Value { name: one_line(&output.name), reason }))?;
-    Ok(builder.network)
+    Ok(builder.finish(output))
 }
 
 fn is_onnx(domain: &str) -> bool {

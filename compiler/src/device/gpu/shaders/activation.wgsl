@@ -23,7 +23,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         case 2u: { f = select(p.alpha * v, v, v > 0.0); }
         case 3u: { f = 1.0 / (1.0 + exp(-v)); }
         // Some drivers compute tanh from exp(2 v), which overflows.
-        default: { f = tanh(clamp(v, -10.0, 10.0)); }
+        case 4u: { f = tanh(clamp(v, -10.0, 10.0)); }
+        case 5u: {
+            let s = p.alpha * v + 0.5;
+            f = select(select(s, 0.0, s < 0.0), 1.0, s > 1.0);
+        }
+        default: {
+            let s = v + 3.0;
+            f = v * (select(select(s, 0.0, s < 0.0), 6.0, s > 6.0) / 6.0);
+        }
     }
     y[i] = f;
 }

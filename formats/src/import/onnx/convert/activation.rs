@@ -14,6 +14,11 @@ pub(super) fn activation(call: &Call<'_>, builder: &mut Builder) -> Result<Featu
         "Relu" => Activation::Relu,
         "Sigmoid" => Activation::Sigmoid,
         "Tanh" => Activation::Tanh,
+        "HardSwish" => Activation::HardSwish,
+        "HardSigmoid" => match call.float("beta", 0.5) {
+            0.5 => Activation::HardSigmoid { alpha: call.float("alpha", 0.2) },
+            beta => return Err(format!("its beta is {beta}; only 0.5 is supported")),
+        },
         "LeakyRelu" => Activation::LeakyRelu { alpha: call.float("alpha", 0.01) },
         "PRelu" => {
             let slopes = call.constant(1)?;

@@ -8,6 +8,7 @@ use super::super::constant::{Reason, axis};
 use super::super::feature::Feature;
 use super::super::node::{Call, Value};
 use super::channels::{Affine, affine, per_channel};
+use super::hard_swish;
 use crate::op::Op;
 
 /// `Add`, `Sum`, `Sub`, `Mul`, `Div`.
@@ -30,8 +31,13 @@ fn features<'c>(call: &'c Call<'_>) -> Result<Vec<&'c Feature>, Reason> {
 }
 
 fn sum(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Reason> {
+    if call.op() == "Mul"
+        && let Some(out) = hard_swish::product(call, builder)?
+    {
+        return Ok(out);
+    }
     if !matches!(call.op(), "Add" | "Sum") {
-        return Err("of two computed values only sums are supported".into());
+        return Err("of two computed values only sums and hard swish are supported".into());
     }
     let inputs = features(call)?;
     let x = inputs[0];
@@ -70,13 +76,15 @@ fn with_constant(
     {
         return Ok(out);
     }
-    affine(call, x, Affine { scale, shift }, builder)
+    let then = Affine { scale, shift };
+    if let Some(out) = composed(x, &then, builder) {
+        return Ok(out);
+    }
+    affine(call, x, then, builder)
 }
 
-/// Adds to the node that computes `x`, if that is possible: as the bias of a layer that has none,
-/// or to the summand of a scaling.
+/// Adds to the node that computes `x`, if that is possible: as the bias of a layer that has none.
 fn shifted(x: &Feature, name: &str, shift: &[f32], builder: &mut Builder) -> Result<Option<Feature>, Reason> {
-    let is_affine = builder.affine == Some(x.id);
     let Some(node) = builder.producer(x) else { return Ok(None) };
     match (node.op, &node.params[..]) {
         (Op::Conv2d(_) | Op::Dense(_), [_]) => {
@@ -86,13 +94,25 @@ fn shifted(x: &Feature, name: &str, shift: &[f32], builder: &mut Builder) -> Res
             }
             Ok(Some(x.clone()))
         }
-        (Op::BatchNorm { .. }, &[_, beta, ..]) if is_affine => {
-            let beta = builder.network.tensors.get_mut(beta).map(|t| t.data.iter_mut());
-            beta.into_iter().flatten().zip(shift).for_each(|(beta, shift)| *beta += shift);
-            Ok(Some(x.clone()))
-        }
         _ => Ok(None),
     }
+}
+
+/// Takes arithmetic into that which computes `x`, if there is such; both together may be nothing.
+fn composed(x: &Feature, then: &Affine, builder: &mut Builder) -> Option<Feature> {
+    if builder.affine != Some(x.id) {
+        return None;
+    }
+    let node = builder.producer(x)?;
+    let (input, &[gamma, beta, ..]) = (*node.inputs.first()?, &node.params[..]) else { return None };
+    let [gamma, beta] = builder.network.tensors.get_disjoint_mut([gamma, beta]).ok()?;
+    for ((gamma, beta), (scale, shift)) in
+        gamma.data.iter_mut().zip(&mut beta.data).zip(then.scale.iter().zip(&then.shift))
+    {
+        (*gamma, *beta) = (*gamma * scale, *beta * scale + shift);
+    }
+    let is_nothing = gamma.data.iter().all(|&v| v == 1.0) && beta.data.iter().all(|&v| v == 0.0);
+    Some(if is_nothing { Feature { shared: true, ..x.like(input, x.shape) } } else { x.clone() })
 }
 
 /// `Concat` of channels.

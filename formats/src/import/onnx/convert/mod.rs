@@ -3,6 +3,7 @@
 mod activation;
 mod channels;
 mod dense;
+mod hard_swish;
 mod layout;
 mod merge;
 mod select;
@@ -30,7 +31,9 @@ pub(super) fn converter(op: &str) -> Option<Converter> {
         "BatchNormalization" => channels::batch_norm,
         "LRN" => channels::lrn,
         "Softmax" => channels::softmax,
-        "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "Tanh" | "Clip" => activation::activation,
+        "Relu" | "LeakyRelu" | "PRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Clip" => {
+            activation::activation
+        }
         "Add" | "Sum" | "Sub" | "Mul" | "Div" => merge::arithmetic,
         "Concat" => merge::concat,
         "Slice" => select::slice,

@@ -85,7 +85,12 @@ pub(super) fn pool(call: &Call<'_>, builder: &mut Builder) -> Result<Feature, Re
 fn is_positive(x: &Feature, builder: &Builder) -> bool {
     let node = x.id.checked_sub(1).and_then(|node| builder.network.nodes.get(node));
     let op = node.map(|n| n.op);
-    matches!(op, Some(Op::Activation(Activation::Relu | Activation::Relu6 | Activation::Sigmoid)))
+    matches!(
+        op,
+        Some(Op::Activation(
+            Activation::Relu | Activation::Relu6 | Activation::Sigmoid | Activation::HardSigmoid { .. }
+        ))
+    )
 }
 
 /// The zeros around a value, if nothing else is done with it.

@@ -27,7 +27,7 @@ fn survives(bytes: &[u8]) {
     }
 }
 
-const OPS: [&str; 48] = [
+const OPS: [&str; 50] = [
     "Abs",
     "Add",
     "AveragePool",
@@ -48,6 +48,8 @@ const OPS: [&str; 48] = [
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "LRN",
     "LeakyRelu",

@@ -154,3 +154,46 @@ fn a_fixed_batch_is_kept() {
     let model = Builder::new(13, &[8, 2, 3, 3]).ints("s", &[8, -1]).node("Reshape", &["x", "s"], "y");
     assert_eq!(model.op(), Op::Flatten);
 }
+
+/// `x * hardsigmoid(x)` and the three orders of `x * relu6(x + 3) / 6`.
+#[test]
+fn hard_swish_is_put_together() {
+    let swish = Op::Activation(crate::op::Activation::HardSwish);
+    let start = || {
+        let model = Builder::new(13, &[0, 2, 3, 3]).floats("0", &[], &[0.0]);
+        model.floats("3", &[], &[3.0]).floats("6", &[], &[6.0]).floats("sixth", &[], &[1.0 / 6.0])
+    };
+    let clip = |offset: &str| start().node("Add", &["x", offset], "a").node("Clip", &["a", "0", "6"], "c");
+    let sigmoid = |alpha: f32| {
+        let attributes = Vec::from([float("alpha", alpha)]);
+        start().node_with("HardSigmoid", &["x"], "h", attributes).node("Mul", &["x", "h"], "y")
+    };
+    for model in [
+        sigmoid(1.0 / 6.0),
+        clip("3").node("Mul", &["x", "c"], "m").node("Div", &["m", "6"], "y"),
+        clip("3").node("Mul", &["c", "x"], "m").node("Mul", &["sixth", "m"], "y"),
+        clip("3").node("Div", &["c", "6"], "g").node("Mul", &["x", "g"], "y"),
+        clip("3").node("Mul", &["c", "sixth"], "g").node("Mul", &["g", "x"], "y"),
+    ] {
+        assert_eq!(model.op(), swish);
+        assert_eq!(model.network().tensors, []);
+    }
+    let six_times = clip("3").node("Mul", &["x", "c"], "y").network();
+    assert_eq!(six_times.nodes.iter().map(|n| n.op).collect::<Vec<_>>(), [swish, Op::BatchNorm { eps: 0.0 }]);
+    assert_eq!(six_times.tensors[0].data, [6.0, 6.0]);
+    for other in [sigmoid(0.2), clip("sixth").node("Mul", &["x", "c"], "y")] {
+        assert!(other.reason().contains("only sums and hard swish"));
+    }
+}
+
+#[test]
+fn shared_parts_of_a_hard_swish_stay() {
+    let model = Builder::new(13, &[0, 2]).floats("0", &[], &[0.0]);
+    let model = model.floats("3", &[], &[3.0]).floats("6", &[], &[6.0]);
+    let model = model.node("Add", &["x", "3"], "a").node("Clip", &["a", "0", "6"], "c");
+    let model = model.node("Mul", &["x", "c"], "m").node("Div", &["m", "6"], "s");
+    let network = model.node("Add", &["s", "a"], "y").network();
+    let ops: Vec<&str> = network.nodes.iter().map(|n| n.op.name()).collect();
+    assert_eq!(ops, ["batch_norm", "hard_swish", "add"]);
+    assert_eq!(network.nodes[2].inputs, [2, 1]);
+}

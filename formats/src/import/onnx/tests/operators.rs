@@ -138,6 +138,11 @@ fn activations() {
     assert_eq!(of("Relu", Vec::new()).op(), Op::Activation(A::Relu));
     assert_eq!(of("Sigmoid", Vec::new()).op(), Op::Activation(A::Sigmoid));
     assert_eq!(of("Tanh", Vec::new()).op(), Op::Activation(A::Tanh));
+    assert_eq!(of("HardSwish", Vec::new()).op(), Op::Activation(A::HardSwish));
+    assert_eq!(of("HardSigmoid", Vec::new()).op(), Op::Activation(A::HardSigmoid { alpha: 0.2 }));
+    let hard = |beta: f32| of("HardSigmoid", Vec::from([float("alpha", 0.5), float("beta", beta)]));
+    assert_eq!(hard(0.5).op(), Op::Activation(A::HardSigmoid { alpha: 0.5 }));
+    assert!(hard(0.25).reason().contains("beta is 0.25"));
     assert_eq!(of("LeakyRelu", Vec::new()).op(), Op::Activation(A::LeakyRelu { alpha: 0.01 }));
     let leaky = of("LeakyRelu", Vec::from([float("alpha", 0.2)]));
     assert_eq!(leaky.op(), Op::Activation(A::LeakyRelu { alpha: 0.2 }));

@@ -1,0 +1,124 @@
+//! One layer: which of its weights go, and what becomes of the others.
+
+use faer::Mat;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::columns;
+use super::exact::{Trace, trace};
+use super::problem::Problem;
+
+/// Multiply-accumulates up to which the exact order is affordable (some ten seconds on two cores).
+const MOST_EXACT: usize = 100_000_000_000;
+
+/// How the weights of a layer were chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// One by one, the cheapest of all first (optimal brain surgeon).
+    Exact,
+    /// Input by input (SparseGPT).
+    Columns,
+    /// By their scores, without correction: the layer shares its weights with another, is applied
+    /// transposed, or has too many inputs.
+    Scores,
+}
+
+/// Weights of a layer after `count` of them were removed, by row; `None` where the moments are not finite.
+/// `gone` weights go first; the errors of rows count by `scale`.
+pub(super) fn remove(
+    problems: &[Problem],
+    gone: &[Vec<bool>],
+    scale: &[f64],
+    count: usize,
+) -> Option<(Order, Vec<Vec<f64>>)> {
+    let solved: Vec<(Mat<f64>, Mat<f64>)> = problems.iter().map(Problem::solve).collect::<Option<_>>()?;
+    if is_exact(problems) {
+        let keep = exact(problems, &solved, gone, scale, count);
+        let mut weights = Vec::with_capacity(gone.len());
+        for (problem, first) in with_first_row(problems) {
+            weights.extend(problem.solve_kept(&keep[first..][..problem.rows()])?);
+        }
+        return Some((Order::Exact, weights));
+    }
+    let share = |rows: usize| count * rows / gone.len();
+    let mut weights = Vec::with_capacity(gone.len());
+    for ((problem, first), (inverse, best)) in with_first_row(problems).zip(solved) {
+        let last = first + problem.rows();
+        // Groups share the zeros by their rows, which sums up to all of them.
+        let count = share(last) - share(first);
+        weights.extend(columns::remove(inverse, &best, &gone[first..last], &scale[first..last], count)?);
+    }
+    Some((Order::Columns, weights))
+}
+
+/// What it costs to remove each weight, by row and input: what the error of its row grows by, or
+/// for large layers an estimate of it that leaves out the removals before.
+pub(super) fn costs(problems: &[Problem], gone: &[Vec<bool>]) -> Option<Vec<Vec<f64>>> {
+    let solved: Vec<(Mat<f64>, Mat<f64>)> = problems.iter().map(Problem::solve).collect::<Option<_>>()?;
+    if is_exact(problems) {
+        let costs = traces(problems, &solved, gone).into_iter().map(|trace| {
+            let mut costs = vec![0.0; trace.order.len()];
+            trace.order.iter().zip(trace.cost).for_each(|(&q, cost)| costs[q as usize] = cost);
+            costs
+        });
+        return Some(costs.collect());
+    }
+    let rows = solved.iter().flat_map(|(inverse, best)| {
+        let costs = |row: usize| {
+            best.col_as_slice(row).iter().enumerate().map(|(q, w)| w * w / inverse[(q, q)]).collect()
+        };
+        (0..best.ncols()).map(costs).collect::<Vec<_>>()
+    });
+    Some(rows.collect())
+}
+
+/// Whether the exact order is affordable.
+fn is_exact(problems: &[Problem]) -> bool {
+    problems.iter().map(|p| p.rows() * p.inputs().pow(3) / 2).sum::<usize>() <= MOST_EXACT
+}
+
+/// The order of removal of each row.
+fn traces(problems: &[Problem], solved: &[(Mat<f64>, Mat<f64>)], gone: &[Vec<bool>]) -> Vec<Trace> {
+    let of = |((problem, first), (inverse, best)): ((&Problem, usize), &(Mat<f64>, Mat<f64>))| {
+        let row = |row: usize| trace(inverse, best.col_as_slice(row).to_vec(), &gone[first + row]);
+        (0..problem.rows()).into_par_iter().map(row).collect::<Vec<_>>()
+    };
+    with_first_row(problems).zip(solved).flat_map(of).collect()
+}
+
+/// Problems and where their rows start.
+fn with_first_row(problems: &[Problem]) -> impl Iterator<Item = (&Problem, usize)> {
+    problems.iter().scan(0, |next, problem| {
+        let first = *next;
+        *next += problem.rows();
+        Some((problem, first))
+    })
+}
+
+/// Which weights stay: of all rows' removals the cheapest, each after those before it in its row.
+fn exact(
+    problems: &[Problem],
+    solved: &[(Mat<f64>, Mat<f64>)],
+    gone: &[Vec<bool>],
+    scale: &[f64],
+    count: usize,
+) -> Vec<Vec<bool>> {
+    let mut removals = Vec::new();
+    for (row, trace) in traces(problems, solved, gone).into_iter().enumerate() {
+        let forced = gone[row].iter().filter(|gone| **gone).count();
+        let cost = |step: usize, cost: f64| if step < forced { -1.0 } else { scale[row] * cost };
+        let steps = trace.cost.iter().enumerate().map(|(step, &at)| (cost(step, at), row, step));
+        removals.extend(steps.zip(trace.order));
+    }
+    if count < removals.len() {
+        removals.select_nth_unstable_by(count, |(a, _), (b, _)| {
+            a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)))
+        });
+    }
+    let mut keep: Vec<Vec<bool>> = gone.iter().map(|gone| vec![true; gone.len()]).collect();
+    for ((_, row, _), q) in &removals[..count.min(removals.len())] {
+        keep[*row][*q as usize] = false;
+    }
+    keep
+}

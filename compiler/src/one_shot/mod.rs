@@ -1,0 +1,368 @@
+//! Pruning in one shot with the inputs of a few samples and no labels: layer by layer, the weights
+//! that remain make up for those that go.
+//!
+//! For each layer, in the order of the graph, the inputs `x'` that it gets in the network pruned
+//! so far are compared with the outputs `t` that it had in the dense network. Its new weights
+//! minimise `E |t - W x'|^2`, so that errors of the layers before are corrected and do not add up:
+//!
+//! 1. `H = E x' x'^T` and `E t x'^T` are gathered on the device from patches of the calibration
+//!    samples, about their means (the bias, or the mean of the batch norm behind, takes these up),
+//!    with a ridge toward the dense weights.
+//! 2. The best weights without zeros are `E t x'^T H^-1`.
+//! 3. From them the optimal brain surgeon removes weights (see [`exact`], or [`columns`] where
+//!    that takes too long), over all rows of the layer the cheapest first. How many are removed
+//!    from each layer is what the masks say, from [`scores`] or others.
+//! 4. What is kept is solved for again: normal equations of the kept inputs.
+//! 5. Before a batch norm, each output is scaled to the variance of its target, which is what
+//!    estimating the statistics of the norm again amounts to.
+//!
+//! Where the output is only added to other values, as at the end of a residual block, it also
+//! makes up for the errors of those.
+
+mod cholesky;
+mod columns;
+mod exact;
+mod layer;
+mod moments;
+mod patches;
+mod place;
+mod problem;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use layer::Order;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use tfc_formats::dataset::Samples;
+use tfc_formats::network::{Network, NetworkError, TensorId};
+
+use crate::device::{Device, DeviceError};
+use crate::encode::EncodeError;
+use crate::execute::ExecuteError;
+use crate::prune::{Masks, Scores};
+use moments::{Moments, Seen};
+use patches::Geometry;
+use place::{Offset, Place};
+use values::{Part, Values};
+
+/// Samples that are worked on together.
+const BATCH: usize = if cfg!(test) { 8 } else { 32 };
+
+/// Most inputs of an output that are corrected: `H` has the square of it (512 MB).
+const MOST_INPUTS: usize = 8192;
+
+/// Why nothing was corrected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OneShotError {
+    /// No samples to calibrate with.
+    #[error("the calibration set is empty")]
+    Empty,
+    /// Values are NaN or infinite.
+    #[error("layer `{0}` has inputs that are not finite; check scale, mean and std of the preprocessing")]
+    NotFinite(String),
+    /// Stopped by request.
+    #[error("stopped; one-shot pruning starts over when it is run again")]
+    Interrupted,
+    /// Network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Encoding of a part.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Running it.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// Device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// A layer that is done.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Corrected {
+    /// Its name.
+    pub layer: String,
+    /// How its weights were chosen.
+    pub order: Order,
+    /// Weights that are zero, and all.
+    pub zeros: usize,
+    /// Number of weights.
+    pub weights: usize,
+    /// Mean squared error of its output against the dense network's, about the mean, relative to
+    /// the power of the latter; `None` where it was not corrected.
+    pub output_error: Option<f64>,
+}
+
+/// A layer that is done, among all.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Name of the layer.
+    pub layer: String,
+    /// What became of it; `None` where it was only scored.
+    pub corrected: Option<Corrected>,
+    /// Layers done, this one too.
+    pub done: usize,
+    /// Layers in all.
+    pub of: usize,
+}
+
+/// Prunes a network until each layer has as many zeros as `masks` leave it, and corrects the
+/// weights that remain. Zeros that are there stay. Labels are not looked at.
+///
+/// # Errors
+/// Samples that do not fit the network, values that are not finite, a device that fails, `stop`
+/// set between two layers.
+pub fn correct<D: Device>(
+    device: &D,
+    dense: &Network,
+    samples: &Samples,
+    masks: &Masks,
+    progress: &mut dyn FnMut(&Progress),
+    stop: &AtomicBool,
+) -> Result<(Network, Vec<Corrected>), OneShotError> {
+    let (mut run, nodes) = Run::new(device, dense, samples)?;
+    let mut report = Vec::with_capacity(nodes.len());
+    for &(node, tensor) in &nodes {
+        if stop.load(Ordering::SeqCst) {
+            return Err(OneShotError::Interrupted);
+        }
+        let corrected = run.layer(node, tensor, masks)?;
+        let layer = corrected.layer.clone();
+        report.push(corrected.clone());
+        progress(&Progress { layer, corrected: Some(corrected), done: report.len(), of: nodes.len() });
+    }
+    run.network.check()?;
+    Ok((run.network, report))
+}
+
+/// How much each weight matters to the output of its layer: what the squared error of the output
+/// grows by when it is removed after all that matter less in its row, and the others make up for
+/// it, relative to the power of the output, and divided by the fourth root of how often one
+/// inference multiplies by it: an error in small planes does more harm (found on training images).
+///
+/// # Errors
+/// As [`correct`].
+pub fn scores<D: Device>(
+    device: &D,
+    dense: &Network,
+    samples: &Samples,
+    progress: &mut dyn FnMut(&Progress),
+    stop: &AtomicBool,
+) -> Result<Scores, OneShotError> {
+    let (mut run, nodes) = Run::new(device, dense, samples)?;
+    let mut scores = vec![None; dense.tensors.len()];
+    for (done, &(node, tensor)) in nodes.iter().enumerate() {
+        if stop.load(Ordering::SeqCst) {
+            return Err(OneShotError::Interrupted);
+        }
+        scores[tensor] = Some(run.scores(node, tensor)?);
+        let layer = dense.nodes[node].name.clone();
+        progress(&Progress { layer, corrected: None, done: done + 1, of: nodes.len() });
+    }
+    Ok(Scores::new(scores))
+}
+
+/// What gives an output the power of its target again, at most twice or half as much. Least squares
+/// leave out what the kept inputs cannot explain, and so shrink outputs; a batch norm whose
+/// statistics are estimated again makes up for that.
+fn gain(target: f64, output: f64) -> f64 {
+    if target > 0.0 && output > 0.0 { (target / output).sqrt().clamp(0.5, 2.0) } else { 1.0 }
+}
+
+struct Run<'a, D> {
+    device: &'a D,
+    dense: &'a Network,
+    samples: &'a Samples,
+    network: Network,
+    /// Values of the dense network.
+    before: Values<'a>,
+    /// Values of the network as it is now.
+    now: Values<'a>,
+    /// Whether any weight differs.
+    changed: bool,
+}
+
+/// What is known of a layer that can be corrected.
+struct Layer {
+    geometry: Geometry,
+    place: Place,
+    seen: Seen,
+    /// By row: the weights that were zero before.
+    gone: Vec<Vec<bool>>,
+    /// Factor of each row's squared error: the scale of its output, squared.
+    importance: Vec<f64>,
+}
+
+impl<'a, D: Device> Run<'a, D> {
+    /// With the nodes that have weights, in the order of the graph.
+    fn new(
+        device: &'a D,
+        dense: &'a Network,
+        samples: &'a Samples,
+    ) -> Result<(Self, Vec<(usize, TensorId)>), OneShotError> {
+        if samples.is_empty() {
+            return Err(OneShotError::Empty);
+        }
+        let nodes = (0..dense.nodes.len())
+            .filter(|&node| dense.selection(node).is_none())
+            .filter_map(|node| Some((node, dense.weight(node)?)));
+        let (before, now) = (Values::new(samples), Values::new(samples));
+        let run = Self { device, dense, samples, network: dense.clone(), before, now, changed: false };
+        Ok((run, nodes.collect()))
+    }
+
+    fn not_finite(&self, node: usize) -> OneShotError {
+        OneShotError::NotFinite(self.dense.nodes[node].name.clone())
+    }
+
+    /// Where a layer's weights meet its inputs, if it can be corrected.
+    fn geometry(&self, node: usize, tensor: TensorId) -> Result<Option<Geometry>, OneShotError> {
+        let shapes = self.dense.shapes()?;
+        let input = self.dense.nodes[node].inputs[0];
+        let geometry = Geometry::new(&self.dense.nodes[node].op, shapes[input], shapes[node + 1]);
+        let shared = self.dense.nodes.iter().filter(|n| n.params.contains(&tensor)).count() > 1;
+        Ok(geometry.filter(|geometry| !shared && geometry.inputs <= MOST_INPUTS))
+    }
+
+    /// Gathers what is to be known of a layer.
+    fn study(&mut self, node: usize, tensor: TensorId, geometry: Geometry) -> Result<Layer, OneShotError> {
+        let dense = &self.dense.tensors[tensor].data;
+        let place = Place::new(self.dense, node);
+        let seen = self.gather(node, geometry, dense, &place)?.finish(place.offset != Offset::None)?;
+        let zeros = |row: &[f32]| row.iter().map(|w| *w == 0.0).collect();
+        let gone = dense.chunks_exact(geometry.inputs).map(zeros).collect();
+        let importance = place.scale.iter().map(|scale| f64::from(scale * scale)).collect();
+        Ok(Layer { geometry, place, seen, gone, importance })
+    }
+
+    fn scores(&mut self, node: usize, tensor: TensorId) -> Result<Vec<f32>, OneShotError> {
+        let output = self.dense.shapes()?[node + 1];
+        let uses = (f64::from(output.h) * f64::from(output.w)).powf(0.25);
+        let data = &self.dense.tensors[tensor].data;
+        let Some(geometry) = self.geometry(node, tensor)? else {
+            // As if all inputs had the same power and nothing in common.
+            let power: f64 = data.iter().map(|w| f64::from(*w).powi(2)).sum();
+            let power = power.max(f64::MIN_POSITIVE);
+            return Ok(data.iter().map(|w| (f64::from(*w).powi(2) / power / uses) as f32).collect());
+        };
+        let Layer { seen, gone, importance, .. } = self.study(node, tensor, geometry)?;
+        let costs = layer::costs(&seen.problems, &gone).ok_or_else(|| self.not_finite(node))?;
+        let powers = seen.problems.iter().flat_map(|problem| &problem.power);
+        let power: f64 = powers.zip(&importance).map(|(power, importance)| importance * power.max(0.0)).sum();
+        let factors = importance.iter().map(|importance| importance / power.max(f64::MIN_POSITIVE) / uses);
+        let scores = costs.iter().zip(factors).flat_map(|(costs, factor)| {
+            costs.iter().map(move |cost| (cost * factor).min(f64::from(f32::MAX)) as f32)
+        });
+        Ok(scores.collect())
+    }
+
+    fn layer(&mut self, node: usize, tensor: TensorId, masks: &Masks) -> Result<Corrected, OneShotError> {
+        let name = &self.dense.nodes[node].name;
+        let dense = &self.dense.tensors[tensor].data;
+        let keep = masks.get(tensor);
+        let count = keep.map_or(0, |keep| keep.iter().filter(|keep| !**keep).count());
+        let mut corrected = Corrected {
+            layer: name.clone(),
+            order: Order::Scores,
+            zeros: count,
+            weights: dense.len(),
+            output_error: None,
+        };
+        let Some(geometry) = self.geometry(node, tensor)? else {
+            for (value, _) in self.network.tensors[tensor]
+                .data
+                .iter_mut()
+                .zip(keep.into_iter().flatten())
+                .filter(|(_, keep)| !**keep)
+            {
+                *value = 0.0;
+            }
+            self.changed |= count > 0;
+            return Ok(corrected);
+        };
+        let zeros = dense.len() - self.dense.tensors[tensor].nonzeros();
+        if !self.changed && count <= zeros {
+            corrected.zeros = zeros;
+            corrected.order = Order::Exact;
+            corrected.output_error = Some(0.0);
+            return Ok(corrected);
+        }
+
+        let Layer { geometry, place, seen, gone, importance } = self.study(node, tensor, geometry)?;
+        let (order, mut rows) = layer::remove(&seen.problems, &gone, &importance, count.max(zeros))
+            .ok_or_else(|| self.not_finite(node))?;
+
+        let (mut error, mut power) = (0.0, 0.0);
+        for (row, weights) in rows.iter_mut().enumerate() {
+            let (group, row_of_group) = (row / geometry.rows, row % geometry.rows);
+            let problem = &seen.problems[group];
+            let target = problem.power[row_of_group].max(0.0);
+            let (output, common) = problem.output(row_of_group, weights);
+            let gain = if place.normalized { gain(target, output) } else { 1.0 };
+            weights.iter_mut().for_each(|w| *w *= gain);
+            error += importance[row] * (target - 2.0 * gain * common + gain * gain * output).max(0.0);
+            power += importance[row] * target;
+            let x = &seen.inputs[group * geometry.inputs..][..geometry.inputs];
+            let mean: f64 = weights.iter().zip(x).map(|(w, x)| w * x).sum();
+            place.offset.shift(&mut self.network, row, seen.targets[row] - mean);
+        }
+        let data = &mut self.network.tensors[tensor].data;
+        data.iter_mut().zip(rows.iter().flatten()).for_each(|(to, w)| *to = *w as f32);
+        if data.iter().any(|w| !w.is_finite()) {
+            return Err(self.not_finite(node));
+        }
+        self.changed = true;
+        corrected.zeros = data.iter().filter(|w| **w == 0.0).count();
+        corrected.order = order;
+        corrected.output_error = Some(if power > 0.0 { error / power } else { 0.0 });
+        Ok(corrected)
+    }
+
+    /// Moments of the layer over all samples.
+    fn gather<'d>(
+        &mut self,
+        node: usize,
+        geometry: Geometry,
+        dense: &'d [f32],
+        place: &Place,
+    ) -> Result<Moments<'d, D>, OneShotError>
+    where
+        Self: 'd,
+    {
+        self.before.advance(self.dense, node)?;
+        if self.changed {
+            self.now.advance(&self.network, node)?;
+        }
+        let input = self.dense.nodes[node].inputs[0];
+        let parts = |value| -> Result<_, OneShotError> {
+            let now = self.changed.then(|| self.now.part(&self.network, value)).transpose()?;
+            Ok((self.before.part(self.dense, value)?, now))
+        };
+        let inputs = parts(input)?;
+        let others = place.others.iter().map(|&value| parts(value)).collect::<Result<Vec<_>, _>>()?;
+        let mut moments = Moments::new(self.device, geometry, dense);
+        for first in (0..self.samples.len()).step_by(BATCH) {
+            let range = first..self.samples.len().min(first + BATCH);
+            let both = |(before, now): &(Part, Option<Part>)| -> Result<_, OneShotError> {
+                let before = self.before.of(before, range.clone())?;
+                let now = now.as_ref().map(|now| self.now.of(now, range.clone())).transpose()?;
+                let now = now.unwrap_or_else(|| before.clone());
+                Ok((before, now))
+            };
+            let (before, now) = both(&inputs)?;
+            let mut shift = None;
+            for other in &others {
+                let (before, now) = both(other)?;
+                let shift = shift.get_or_insert_with(|| vec![0.0; before.len() * before[0].len()]);
+                place.add_shift(shift, &before, &now);
+            }
+            moments.add(&now, &before, shift.as_deref())?;
+        }
+        Ok(moments)
+    }
+}

@@ -1,0 +1,4 @@
+//! Corrections against independent solutions.
+
+mod networks;
+mod removal;

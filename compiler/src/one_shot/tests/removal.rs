@@ -1,0 +1,190 @@
+//! The order of removal and the weights that remain, against normal equations solved otherwise.
+
+use faer::Mat;
+use nalgebra::{DMatrix, DVector};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+use super::super::columns;
+use super::super::exact::trace;
+use super::super::problem::Problem;
+
+/// Inputs that depend on each other, and a target of them.
+struct Case {
+    x: DMatrix<f64>,
+    t: DVector<f64>,
+    dense: DVector<f64>,
+    damping: f64,
+}
+
+impl Case {
+    fn new(d: usize, seed: u64) -> Self {
+        let mut random = Pcg64Mcg::seed_from_u64(seed);
+        let mut value = || random.random_range(-1.0..1.0f64);
+        let mix = DMatrix::from_fn(d, d, |i, j| value() + f64::from(u8::from(i == j)));
+        let x = mix * DMatrix::from_fn(d, 3 * d, |_, _| value());
+        let t = DVector::from_fn(3 * d, |_, _| value());
+        Self { x, t, dense: DVector::from_fn(d, |_, _| value()), damping: 0.05 }
+    }
+
+    fn problem(&self) -> Problem {
+        let n = self.x.ncols() as f64;
+        let d = self.x.nrows();
+        let hessian = &self.x * self.x.transpose() / n + DMatrix::identity(d, d) * self.damping;
+        let moment = &self.x * &self.t / n + &self.dense * self.damping;
+        Problem {
+            hessian: Mat::from_fn(d, d, |i, j| hessian[(i, j)]),
+            moment: Mat::from_fn(d, 1, |i, _| moment[i]),
+            dense: Mat::from_fn(d, 1, |i, _| self.dense[i]),
+            damping: self.damping,
+            power: vec![self.t.norm_squared() / n],
+        }
+    }
+
+    /// What is minimised.
+    fn objective(&self, w: &DVector<f64>) -> f64 {
+        let n = self.x.ncols() as f64;
+        (&self.t - self.x.transpose() * w).norm_squared() / n
+            + self.damping * (w - &self.dense).norm_squared()
+    }
+
+    /// The best weights on a set of inputs, by the singular value decomposition of the stacked
+    /// system of samples and ridge.
+    fn best(&self, kept: &[usize]) -> DVector<f64> {
+        let (d, n) = self.x.shape();
+        let root = self.damping.sqrt();
+        let a = DMatrix::from_fn(n + d, kept.len(), |i, j| match i.checked_sub(n) {
+            None => self.x[(kept[j], i)] / (n as f64).sqrt(),
+            Some(i) => {
+                if i == kept[j] {
+                    root
+                } else {
+                    0.0
+                }
+            }
+        });
+        let b = DVector::from_fn(n + d, |i, _| match i.checked_sub(n) {
+            None => self.t[i] / (n as f64).sqrt(),
+            Some(i) => self.dense[i] * root,
+        });
+        let mut w = DVector::zeros(d);
+        if !kept.is_empty() {
+            let solution = a.svd(true, true).solve(&b, 1e-14).unwrap();
+            kept.iter().zip(solution.iter()).for_each(|(&at, &value)| w[at] = value);
+        }
+        w
+    }
+}
+
+fn without(d: usize, gone: &[u32]) -> Vec<usize> {
+    (0..d).filter(|&i| !gone.contains(&(i as u32))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Each removal is the one that costs least once all others are solved for again, and what it
+    /// costs is what the objective grows by.
+    #[test]
+    fn greedy_removes_what_costs_least(d in 1usize..9, seed: u64) {
+        let case = Case::new(d, seed);
+        let (inverse, best) = case.problem().solve().unwrap();
+        let trace = trace(&inverse, best.col_as_slice(0).to_vec(), &vec![false; d]);
+        let mut most: f64 = 0.0;
+        for step in 0..d {
+            let base = case.objective(&case.best(&without(d, &trace.order[..step])));
+            let cost = |q: u32| {
+                let gone = [&trace.order[..step], &[q]].concat();
+                case.objective(&case.best(&without(d, &gone))) - base
+            };
+            let chosen = cost(trace.order[step]);
+            for &other in &trace.order[step + 1..] {
+                prop_assert!(chosen <= cost(other) + 1e-9, "step {step}: {other} costs less");
+            }
+            most = most.max(chosen);
+            prop_assert!((trace.cost[step] - most).abs() < 1e-8 * (1.0 + most));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_solved_by_least_squares(d in 1usize..12, kept: u16, seed: u64) {
+        let case = Case::new(d, seed);
+        let keep: Vec<bool> = (0..d).map(|i| kept >> i & 1 == 1).collect();
+        let expected = case.best(&(0..d).filter(|&i| keep[i]).collect::<Vec<_>>());
+        let problem = case.problem();
+        let found = &problem.solve_kept(&[keep]).unwrap()[0];
+        for (found, expected) in found.iter().zip(expected.iter()) {
+            prop_assert!((found - expected).abs() < 1e-8, "{found} {expected}");
+        }
+        // The error that is reported is that of the samples.
+        let (power, common) = problem.output(0, found);
+        let error = (&case.t - case.x.transpose() * &expected).norm_squared() / case.x.ncols() as f64;
+        prop_assert!((problem.power[0] - 2.0 * common + power - error).abs() < 1e-8 * (1.0 + error));
+    }
+
+    /// In the order of the columns, the best weights for the zeros of all columns so far.
+    #[test]
+    fn columns_give_the_least_squares_of_their_zeros(d in 1usize..12, count in 0usize..12, seed: u64) {
+        let case = Case::new(d, seed);
+        let (inverse, best) = case.problem().solve().unwrap();
+        let rows = columns::remove(inverse, &best, &[vec![false; d]], &[1.0], count).unwrap();
+        let kept: Vec<usize> = (0..d).filter(|&i| rows[0][i] != 0.0).collect();
+        prop_assert_eq!(d - kept.len(), count.min(d));
+        // A weight is not changed by removals behind it: the last ones are the best, given the others.
+        let last = rows[0].iter().rposition(|w| *w == 0.0).map_or(0, |at| at + 1);
+        let gradient = |q: usize| {
+            let problem = case.problem();
+            (0..d).map(|i| problem.hessian[(q, i)] * rows[0][i]).sum::<f64>() - problem.moment[(q, 0)]
+        };
+        for q in last..d {
+            prop_assert!(gradient(q).abs() < 1e-9, "{q}: {}", gradient(q));
+        }
+    }
+
+    #[test]
+    fn what_is_gone_stays_gone(d in 2usize..9, at in 0usize..9, seed: u64) {
+        let case = Case::new(d, seed);
+        let gone: Vec<bool> = (0..d).map(|i| i == at % d).collect();
+        let (inverse, best) = case.problem().solve().unwrap();
+        let order = trace(&inverse, best.col_as_slice(0).to_vec(), &gone).order;
+        prop_assert_eq!(order[0] as usize, at % d);
+        let rows = columns::remove(inverse, &best, &[gone], &[1.0], 1).unwrap();
+        prop_assert_eq!(rows[0][at % d], 0.0);
+    }
+}
+
+/// Two inputs that are nearly the same: the larger weight is of no use without the smaller one's
+/// share, and one alone can do for both.
+#[test]
+fn correlated_inputs_need_one_weight() {
+    let mut case = Case::new(3, 5);
+    case.damping = 1e-6;
+    for i in 0..case.x.ncols() {
+        case.x[(1, i)] = case.x[(0, i)] + 1e-3 * case.x[(1, i)];
+        case.x[(2, i)] *= 0.1;
+    }
+    case.dense = DVector::from_vec(vec![2.0, 1.9, 1.0]);
+    case.t = case.x.transpose() * &case.dense;
+    let problem = case.problem();
+    let (inverse, best) = problem.solve().unwrap();
+    let order = trace(&inverse, best.col_as_slice(0).to_vec(), &[false; 3]).order;
+    assert!(order[0] < 2, "removes one of the twins, not what stands alone");
+    let error = |gone: u32, corrected: bool| {
+        let kept = without(3, &[gone]);
+        let mut w = case.dense.clone();
+        w[gone as usize] = 0.0;
+        (&case.t - case.x.transpose() * if corrected { case.best(&kept) } else { w }).norm_squared()
+    };
+    // Magnitude removes the third.
+    assert!(error(order[0], true) < 1e-3 * error(2, false));
+}
+
+#[test]
+fn infinite_moments_are_refused() {
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut problem = Case::new(3, 1).problem();
+        problem.hessian[(1, 1)] = bad;
+        assert!(problem.solve().is_none(), "{bad}");
+    }
+}
