@@ -197,7 +197,6 @@ fn data_sets() {
         ("eleven", "eleven/test_batch.bin: record 0 has label 10"),
         ("broken", "broken/cat/1.jpg: is neither a PNG nor a JPEG image"),
         ("tall", "tall/cat/1.png: image is 28 wide and 30 high, which does not fit"),
-        ("photos", "no labels"),
         ("photos --labels few.csv", "photos/1.png: has no label in few.csv"),
         ("photos --labels titles.csv", "titles.csv: line 2: class `0`"),
         ("photos --labels missing.csv", "missing.csv: "),
@@ -222,6 +221,8 @@ fn data_sets() {
         "data set `small` has samples of 1x5x5, the network takes 784",
     ));
     cases.push((verbs[1].replace("DATA", "small"), "samples are 1x5x5, the network takes 1x28x28"));
+    cases.push((verbs[1].replace("DATA", "photos"), "samples have no labels"));
+    cases.push(("eval good.tfc --split train --data photos".to_owned(), "samples have no labels"));
     cases.push((
         "eval good.tfc --data photos --labels labels.csv".to_owned(),
         "data set `photos` has no test set; give the other --split",
