@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Largest loss of accuracy on the validation set, in points [default with --data: 0.25].
     #[arg(long, value_name = "POINTS")]
     max_drop: Option<f64>,
-    /// What scores a weight: mfbp, mfbp-inflate, tri, magnitude or random.
+    /// What scores a weight: mfbp, mfbp-inflate, tri, tri-relative, magnitude or random.
     #[arg(long, default_value_t = Method::Magnitude)]
     method: Method,
     /// Among which weights scores are compared: layer, group, global, lamp or time.
@@ -68,8 +68,9 @@ pub(super) struct Args {
     /// Update rule of tri-factorizations: gradient or multiplicative.
     #[arg(long, default_value_t)]
     solver: Solver,
-    /// Dense layers as thin factors: auto (after pruning, where smaller at the same validation
-    /// accuracy), svd or tri (before fine-tuning, of --rank), off.
+    /// Layers as thin factors: auto (dense ones after pruning, where smaller at the same validation
+    /// accuracy), svd (dense ones before fine-tuning, of --rank), tri (the same, and convolutions
+    /// where smaller and faster), off.
     #[arg(long, default_value = "auto", value_parser = low_rank)]
     low_rank: LowRank,
     /// Share of the dense network's own answers in the loss of fine-tuning; 0 for labels only.

@@ -20,7 +20,7 @@ pub enum Goal {
     MaxDrop(f64),
 }
 
-/// Whether dense layers become chains of thinner ones.
+/// Which layers become chains of thinner ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LowRank {
@@ -31,7 +31,8 @@ pub enum LowRank {
     Auto,
     /// Before fine-tuning: every dense layer that becomes smaller, two factors.
     Svd,
-    /// Before fine-tuning: all dense layers as tri-factors, `G` shared by neighbours.
+    /// Before fine-tuning: all dense layers as tri-factors, `G` shared by neighbours, and the
+    /// convolutions that become smaller and faster.
     Tri,
 }
 
@@ -48,7 +49,7 @@ pub struct Options {
     pub scope: Scope,
     /// Steps on the way to the goal, one at the start of each epoch; 1 is one shot.
     pub rounds: usize,
-    /// Whether dense layers are factorized.
+    /// Which layers are factorized.
     pub low_rank: LowRank,
     /// Latent dimensions of factorizations.
     #[serde(serialize_with = "as_text")]

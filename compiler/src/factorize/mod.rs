@@ -3,6 +3,8 @@
 //! [`groups`] turns a network into relations between object types, [`factorize`] factorizes all
 //! relations of a group at the same time with one non-negative factor per type, and [`Svd`] is
 //! the best approximation of one matrix on its own.
+//!
+#![doc = include_str!("README.md")]
 
 mod dfmf;
 #[cfg(test)]

@@ -5,8 +5,7 @@
 //! selection, which moves channels and computes nothing. A concatenation puts axes end to end.
 //! Types follow from that: the longest runs of objects that every axis of a group's weights holds
 //! whole and in the same order. The axis of a weight is then a row of types, and the weight has
-//! one relation for each pair of a row type with a column type. See the drawings beside this
-//! file.
+//! one relation for each pair of a row type with a column type. `README.md` draws it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

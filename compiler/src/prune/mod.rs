@@ -12,6 +12,7 @@ mod schedule;
 mod score;
 mod threshold;
 mod tri;
+mod tri_relative;
 
 pub use mask::Masks;
 pub use schedule::sparsity_at;

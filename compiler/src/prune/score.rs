@@ -1,11 +1,12 @@
 //! How much each weight matters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use tfc_formats::network::{Network, TensorId};
 
-use super::{magnitude, mfbp, mfbp_inflate, random, tri};
+use super::{magnitude, mfbp, mfbp_inflate, random, tri, tri_relative};
 use crate::device::Device;
 use crate::factorize::{FactorizeError, Factors, GroupKind, Iteration, Options, factorize, groups};
 
@@ -18,6 +19,8 @@ pub enum Method {
     MfbpInflate,
     /// Keeps what is large both as a weight and in the tri-factorization.
     Tri,
+    /// Keeps what is large for its place in the tri-factorization of the magnitudes.
+    TriRelative,
     /// Prunes the smallest weights.
     Magnitude,
     /// Prunes at random.
@@ -26,8 +29,14 @@ pub enum Method {
 
 impl Method {
     /// All methods, in the order of help and tables.
-    pub const ALL: [Self; 5] =
-        [Method::Mfbp, Method::MfbpInflate, Method::Tri, Method::Magnitude, Method::Random];
+    pub const ALL: [Self; 6] = [
+        Method::Mfbp,
+        Method::MfbpInflate,
+        Method::Tri,
+        Method::TriRelative,
+        Method::Magnitude,
+        Method::Random,
+    ];
 
     /// Name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -35,6 +44,7 @@ impl Method {
             Method::Mfbp => "mfbp",
             Method::MfbpInflate => "mfbp-inflate",
             Method::Tri => "tri",
+            Method::TriRelative => "tri-relative",
             Method::Magnitude => "magnitude",
             Method::Random => "random",
         }
@@ -46,6 +56,7 @@ impl Method {
             Method::Mfbp => "prune what the tri-factorization shrinks most",
             Method::MfbpInflate => "prune what the tri-factorization inflates most",
             Method::Tri => "keep what is large both as a weight and in the tri-factorization",
+            Method::TriRelative => "keep what is large for its place in the factorization of the magnitudes",
             Method::Magnitude => "prune the smallest weights",
             Method::Random => "prune at random",
         }
@@ -53,7 +64,7 @@ impl Method {
 
     /// Whether it compares the weights with their tri-factorization.
     pub const fn needs_factors(self) -> bool {
-        matches!(self, Method::Mfbp | Method::MfbpInflate | Method::Tri)
+        matches!(self, Method::Mfbp | Method::MfbpInflate | Method::Tri | Method::TriRelative)
     }
 }
 
@@ -106,17 +117,23 @@ pub fn scores<D: Device>(
     options: &Options,
     progress: &mut dyn FnMut(Iteration),
 ) -> Result<Scores, FactorizeError> {
+    let factorized = match method {
+        Method::TriRelative => Cow::Owned(tri_relative::magnitudes(network)),
+        _ => Cow::Borrowed(network),
+    };
+    let factorized = factorized.as_ref();
     let factors: Vec<Factors> = if method.needs_factors() {
         let factorized =
-            groups(network)?.into_iter().map(|group| factorize(device, network, group, options, progress));
+            groups(network)?.into_iter().map(|group| factorize(device, factorized, group, options, progress));
         factorized.collect::<Result<_, _>>()?
     } else {
         Vec::new()
     };
+    let reconstruction =
+        |tensor: TensorId| factors.iter().find_map(|f| f.reconstruction(network, tensor)).unwrap_or_default();
     let against = |tensor: TensorId, score: fn(f32, f32) -> f32| {
         let data = &network.tensors[tensor].data;
-        let reconstruction = factors.iter().find_map(|f| f.reconstruction(network, tensor));
-        reconstruction.into_iter().flatten().zip(data).map(|(a, &w)| score(w, a)).collect()
+        reconstruction(tensor).into_iter().zip(data).map(|(a, &w)| score(w, a)).collect()
     };
     let mut scores = Scores(vec![None; network.tensors.len()]);
     for (tensor, _) in weights(network) {
@@ -125,6 +142,9 @@ pub fn scores<D: Device>(
             Method::Mfbp => against(tensor, mfbp::score),
             Method::MfbpInflate => against(tensor, mfbp_inflate::score),
             Method::Tri => against(tensor, tri::score),
+            Method::TriRelative => {
+                tri_relative::scores(&factorized.tensors[tensor].data, &reconstruction(tensor))
+            }
             Method::Magnitude => data.iter().map(|&w| magnitude::score(w)).collect(),
             Method::Random => random::scores(data.len(), options.seed, tensor),
         });

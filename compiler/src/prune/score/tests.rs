@@ -51,6 +51,27 @@ fn scores_are_what_the_table_says() {
 }
 
 #[test]
+fn relative_scores() {
+    // The mean of what is expected is 0.2, a negative expectation is none.
+    let found = tri_relative::scores(&[0.5, 0.5, 0.0, 0.1], &[0.79, 0.015, -0.01, -0.005]);
+    let floor = 0.05 * 0.20125f32;
+    let expected = [0.5 / (0.79 + floor).sqrt(), 0.5 / (0.015 + floor).sqrt(), 0.0, 0.1 / floor.sqrt()];
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-6 * expected, "{found} is not {expected}");
+    }
+    assert!(tri_relative::scores(&[0.0, 1.0], &[0.0, 0.0]).iter().all(|s| s.is_finite()));
+}
+
+#[test]
+fn relative_scores_do_not_depend_on_the_scale_of_a_layer() {
+    let mut network = small_lenet();
+    let options = Options { iterations: 5, ..Options::default() };
+    let before = of(&network, Method::TriRelative, &options);
+    network.tensors[1].data.iter_mut().for_each(|w| *w *= -8.0);
+    assert_eq!(of(&network, Method::TriRelative, &options), before);
+}
+
+#[test]
 fn the_two_readings_of_the_draft_are_opposite() {
     let network = small_lenet();
     let options = Options { iterations: 5, ..Options::default() };
