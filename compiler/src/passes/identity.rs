@@ -51,7 +51,7 @@ fn is_fixed(network: &Network, value: ValueId, activation: Activation) -> bool {
     use Activation::{LeakyRelu, Relu, Relu6, Sigmoid};
     let before = value.checked_sub(1).map(|node| network.nodes[node].op);
     match (activation, before) {
-        (LeakyRelu { alpha }, _) if alpha == 1.0 => true,
+        (LeakyRelu { alpha: 1.0 }, _) => true,
         (Relu | LeakyRelu { .. }, Some(Op::Activation(Relu | Relu6 | Sigmoid))) => true,
         (Relu6, Some(Op::Activation(Relu6 | Sigmoid))) => true,
         _ => false,

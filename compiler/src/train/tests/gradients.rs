@@ -129,9 +129,9 @@ fn normalized() -> Network {
     let joined = b.node(Op::Add, &[down, shortcut], &[]);
     let joined = b.activation(joined, Activation::Sigmoid);
     let pooled = b.node(Op::AvgPool(pool(2)), &[d], &[]);
+    let pooled = b.norm(pooled, 4);
     let joined = b.node(Op::Concat, &[joined, pooled], &[]);
-    let x = b.norm(joined, 10);
-    let x = b.activation(x, Activation::Tanh);
+    let x = b.activation(joined, Activation::Tanh);
     b.dense(x, CLASSES, 90);
     b.random(6)
 }
