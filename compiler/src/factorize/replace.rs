@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn a_chain_takes_the_place_of_a_layer() {
         let mut network = two_layers();
-        let v = add_tensor(&mut network, "a.v".into(), &[4, 1], vec![1.0; 4]);
-        let u = add_tensor(&mut network, "a.u".into(), &[3, 1], vec![1.0; 3]);
+        let v = add_tensor(&mut network, "a.v".into(), [4, 1], vec![1.0; 4]);
+        let u = add_tensor(&mut network, "a.u".into(), [3, 1], vec![1.0; 3]);
         let links = [Link::dense(&network, ".v", v, true), Link::dense(&network, "", u, false)];
         replace_layer(&mut network, 0, &links);
         sweep(&mut network);
