@@ -59,8 +59,9 @@ fn files() -> Folder {
     let mut png = Vec::new();
     let image = image::GrayImage::new(28, 28);
     image.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
-    folder.write("photos/1.png", &png);
-    folder.write("labels.csv", b"1,0\n");
+    // As many as can be held out of.
+    (1..=10).for_each(|i| folder.write(&format!("photos/{i}.png"), &png));
+    folder.write("labels.csv", (1..=10).map(|i| format!("{i},0\n")).collect::<String>().as_bytes());
     folder.write("few.csv", b"2,0\n");
     folder.write("titles.csv", b"file,class\n1,0\n");
     let mut tall = Vec::new();
@@ -196,7 +197,6 @@ fn data_sets() {
         ("eleven", "eleven/test_batch.bin: record 0 has label 10"),
         ("broken", "broken/cat/1.jpg: is neither a PNG nor a JPEG image"),
         ("tall", "tall/cat/1.png: image is 28 wide and 30 high, which does not fit"),
-        ("photos", "no labels"),
         ("photos --labels few.csv", "photos/1.png: has no label in few.csv"),
         ("photos --labels titles.csv", "titles.csv: line 2: class `0`"),
         ("photos --labels missing.csv", "missing.csv: "),
@@ -221,6 +221,8 @@ fn data_sets() {
         "data set `small` has samples of 1x5x5, the network takes 784",
     ));
     cases.push((verbs[1].replace("DATA", "small"), "samples are 1x5x5, the network takes 1x28x28"));
+    cases.push((verbs[1].replace("DATA", "photos"), "samples have no labels"));
+    cases.push(("eval good.tfc --split train --data photos".to_owned(), "samples have no labels"));
     cases.push((
         "eval good.tfc --data photos --labels labels.csv".to_owned(),
         "data set `photos` has no test set; give the other --split",

@@ -118,6 +118,7 @@ fn names_in_json_are_stable() {
         "nonzeros",
         "op",
         "output",
+        "selection",
         "shared",
         "weights",
         "weights_removed",

@@ -25,7 +25,7 @@ fn files() -> Folder {
     folder.save("net.safetensors", &sketch.finish());
     let mut random = Random(9);
     for (name, width, height) in
-        [("bird/a.png", 12, 9), ("bird/b.jpg", 8, 20), ("cat/c.png", 7, 7), ("cat/d.jpeg", 31, 16)]
+        [("bird/a.png", 12, 9), ("bird/b.jpg", 8, 20), ("cat/c.png", 10, 10), ("cat/d.jpeg", 31, 16)]
     {
         let path = folder.path(&format!("photos/test/{name}"));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -314,11 +314,12 @@ impl<'t> Builder<'t> {
         self.resize(256);
     }
 
-    /// Makes the shorter side of images so long, of which the centre is taken, if that is no less
-    /// than the input.
+    /// Makes the shorter side of images so long, of which the centre is taken, if the input is at most
+    /// that and more than half of it: a smaller one was trained on other images.
     pub(super) fn resize(&mut self, shorter: u16) {
         let input = self.graph.input;
-        if !input.is_vector() && input.h.max(input.w) <= u32::from(shorter) {
+        let side = u32::from(shorter);
+        if input.h.max(input.w) <= side && 2 * input.h.min(input.w) > side {
             self.graph.preprocess.resize = Resize::Shorter(shorter);
         }
     }
