@@ -96,7 +96,7 @@ pub struct Level {
 pub struct Predicted {
     /// Share of nonzeros that each layer keeps.
     pub kept: Vec<f64>,
-    /// Its cost as a part of the limit.
+    /// Its cost as a part of what the first step aims at; with two limits the larger part.
     pub cost: f64,
     /// Growth of the loss without fine-tuning.
     pub loss: f64,

@@ -148,9 +148,9 @@ pub(super) fn allocate(layers: &[Vec<Choice>], fixed: [f64; 2]) -> Allocation {
     )
 }
 
-/// The Pareto front of the first cost: every stop on the way down, from the least loss.
-pub(super) fn front(layers: &[Vec<Choice>], fixed: [f64; 2]) -> Vec<Allocation> {
-    let (mut at, edges) = descent(layers, fixed, [1.0, 0.0]);
+/// The Pareto front of the costs at these prices: every stop on the way down, from the least loss.
+pub(super) fn front(layers: &[Vec<Choice>], fixed: [f64; 2], price: [f64; 2]) -> Vec<Allocation> {
+    let (mut at, edges) = descent(layers, fixed, price);
     let mut front = vec![at.clone()];
     for edge in edges {
         go(&mut at, &edge, 1.0);
@@ -256,7 +256,7 @@ mod tests {
 
         #[test]
         fn the_front_is_convex_and_goes_from_least_loss_to_least_cost(layers in instances()) {
-            let front = front(&layers, [0.25, 0.0]);
+            let front = front(&layers, [0.25, 0.0], [1.0, 0.0]);
             let least = |of: fn(&Choice) -> f64| -> f64 {
                 layers.iter().map(|l| l.iter().map(of).fold(f64::INFINITY, f64::min)).sum()
             };

@@ -250,9 +250,9 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             let weights = count(network, tensor, kept);
             Keep { tensor, weights, taken: weights < network.tensors[tensor].nonzeros() }
         });
-        let predicted = front(&choices, fixed).into_iter().map(|point| Predicted {
+        let predicted = front(&choices, fixed, [0.5, 0.5]).into_iter().map(|point| Predicted {
             kept: point.kept,
-            cost: point.cost[0],
+            cost: point.cost[0].max(point.cost[1]),
             loss: point.loss,
         });
         Ok(Plan { keep: keep.collect(), fits: allocation.fits(), predicted: predicted.collect(), curves })
