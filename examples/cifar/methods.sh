@@ -3,8 +3,9 @@
 #
 #   examples/cifar/methods.sh MODEL.safetensors CIFAR_DIR SPARSITY [EPOCHS [METHOD...]]
 #
-# METHOD may name the rank of its factors, as in tri-relative:1. CIFAR_DIR holds the binary batches. Every method prunes the same number of weights of each layer, in
-# one shot. Prints a markdown row a method: test error in percent before and after fine-tuning.
+# CIFAR_DIR holds the binary batches. METHOD may name the rank of its factors, as in tri-relative:1.
+# Every method prunes the same number of weights of each layer, in one shot. Prints a markdown row a
+# method: test error in percent before and after fine-tuning.
 set -euo pipefail
 model=$1 data=$2 sparsity=$3 epochs=${4:-5}
 methods=("${@:5}")
@@ -20,8 +21,8 @@ echo "|---|---|---|"
 for method in "${methods[@]}"; do
   rank=half-classes
   [[ $method != *:* ]] || rank=${method#*:}
-  "$tfc" compile "$model" --data "$data" --sparsity "$sparsity" --method "${method%:*}" --rank "$rank" --seed "${SEED:-1}" \
-    --epochs "$epochs" --rounds 1 --low-rank off --flip --shift-crop 4 --device "${DEVICE:-cpu}" --quiet --force \
-    -o "$out/model.tfc" --report "$out/report.json" >/dev/null
+  "$tfc" compile "$model" --data "$data" --sparsity "$sparsity" --method "${method%:*}" --rank "$rank" \
+    --epochs "$epochs" --rounds 1 --low-rank off --flip --shift-crop 4 --seed "${SEED:-1}" \
+    --device "${DEVICE:-cpu}" --quiet --force -o "$out/model.tfc" --report "$out/report.json" >/dev/null
   echo "| \`$method\` | $(field pruned) | $(field artifact) |"
 done

@@ -34,10 +34,10 @@ fn weight(network: &Network, node: usize) -> Matrix {
 fn replace_by_svd(network: &mut Network, node: usize, svd: &Svd, rank: usize) {
     let (left, right) = svd.factors(rank);
     let name = network.nodes[node].name.clone();
-    let u = add_tensor(network, format!("{name}.u"), &[left.rows, left.cols], left.data);
+    let u = add_tensor(network, format!("{name}.u"), [left.rows, left.cols], left.data);
     // Transposed, so that the thin product reads it row by row.
     let rows = (0..right.cols).flat_map(|k| right.data.iter().skip(k).step_by(right.cols)).copied();
-    let v = add_tensor(network, format!("{name}.v"), &[right.cols, right.rows], rows.collect());
+    let v = add_tensor(network, format!("{name}.v"), [right.cols, right.rows], rows.collect());
     let links = [Link::dense(network, ".v", v, false), Link::dense(network, "", u, false)];
     replace_layer(network, node, &links);
     sweep(network);
@@ -113,13 +113,13 @@ pub(super) fn all_by_tri<D: Device>(
 fn dense_by_tri(network: &mut Network, factors: &Factors) {
     let group = &factors.group;
     let g: Vec<_> = (factors.g.iter().zip(&group.types))
-        .map(|(g, of)| add_tensor(network, format!("{}.g", of.name), &[g.rows, g.cols], g.data.clone()))
+        .map(|(g, of)| add_tensor(network, format!("{}.g", of.name), [g.rows, g.cols], g.data.clone()))
         .collect();
     for (relation, s) in group.relations.iter().zip(&factors.s) {
         let at = network.nodes.iter().position(|n| n.params.first() == Some(&relation.tensor));
         let Some(node) = at else { continue };
         let name = network.nodes[node].name.clone();
-        let core = add_tensor(network, format!("{name}.s"), &[s.rows, s.cols], s.data.clone());
+        let core = add_tensor(network, format!("{name}.s"), [s.rows, s.cols], s.data.clone());
         let links = [
             Link::dense(network, ".in", g[relation.col], true),
             Link::dense(network, ".core", core, false),

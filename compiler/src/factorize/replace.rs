@@ -31,14 +31,9 @@ fn unused(mut name: String, is_used: impl Fn(&str) -> bool) -> String {
 }
 
 /// Adds a tensor and returns its index. A name that is taken is primed.
-pub fn add_tensor(
-    network: &mut Network,
-    name: String,
-    shape: impl Into<Vec<usize>>,
-    data: Vec<f32>,
-) -> TensorId {
+pub fn add_tensor(network: &mut Network, name: String, shape: &[usize], data: Vec<f32>) -> TensorId {
     let name = unused(name, |name| network.tensors.iter().any(|tensor| tensor.name == name));
-    network.tensors.push(Tensor { name, shape: shape.into(), data });
+    network.tensors.push(Tensor { name, shape: shape.to_vec(), data });
     network.tensors.len() - 1
 }
 
@@ -124,8 +119,8 @@ mod tests {
     #[test]
     fn a_chain_takes_the_place_of_a_layer() {
         let mut network = two_layers();
-        let v = add_tensor(&mut network, "a.v".into(), &[4, 1], vec![1.0; 4]);
-        let u = add_tensor(&mut network, "a.u".into(), &[3, 1], vec![1.0; 3]);
+        let v = add_tensor(&mut network, "a.v".into(), [4, 1], vec![1.0; 4]);
+        let u = add_tensor(&mut network, "a.u".into(), [3, 1], vec![1.0; 3]);
         let links = [Link::dense(&network, ".v", v, true), Link::dense(&network, "", u, false)];
         replace_layer(&mut network, 0, &links);
         sweep(&mut network);

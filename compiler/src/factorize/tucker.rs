@@ -47,12 +47,12 @@ pub fn replace_convolutions(network: &mut Network, factors: &Factors) -> Result<
             let shape = [matrix.rows, matrix.cols, 1, 1];
             *stored
                 .entry((types, transposed))
-                .or_insert_with(|| add_tensor(network, name, &shape, matrix.data))
+                .or_insert_with(|| add_tensor(network, name, shape, matrix.data))
         };
         let (first, last) = (g(network, &chain.cols, true), g(network, &chain.rows, false));
         let (thin_out, thin_in) = (chain.rank(factors, &chain.rows), chain.rank(factors, &chain.cols));
         let values = chain.core(factors, kh * kw);
-        let core = add_tensor(network, format!("{name}.s"), &[thin_out, thin_in, kh, kw], values);
+        let core = add_tensor(network, format!("{name}.s"), [thin_out, thin_in, kh, kw], values);
         let pointwise = |out: usize| {
             Op::Conv2d(Conv2d {
                 out_channels: out as u32,

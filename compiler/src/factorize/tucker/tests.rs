@@ -103,7 +103,7 @@ fn strides_dilations_pads_and_biases_stay() {
         conv.dilation = [1, 2];
         conv.pad = Padding { top: 2, left: 1, bottom: 0, right: 3 };
     }
-    let bias = add_tensor(&mut network, "b.bias".into(), &[12], (0..12).map(|i| i as f32).collect());
+    let bias = add_tensor(&mut network, "b.bias".into(), [12], (0..12).map(|i| i as f32).collect());
     network.nodes[1].params.push(bias);
     network.check().unwrap();
     let (_, names) = replaced(&network, &factors(&network, Rank::Fixed(3)));
