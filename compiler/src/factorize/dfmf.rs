@@ -179,8 +179,8 @@ impl Factors {
 
     /// The same reconstructions from orthonormal factors, which have negative values too: with
     /// `G = Q R` of each type, `Q` takes its place and `S` becomes `R_row S R_col^T`. The columns of
-    /// a non-negative `G` are much alike and differ in scale, and chains of such layers diverge
-    /// when they are trained.
+    /// a non-negative `G` are much alike and differ in scale, so that `S` is made of large values
+    /// that cancel, and a chain of such layers can diverge when it is trained.
     pub fn orthonormal(mut self) -> Self {
         let matrix = |m: &Matrix| {
             DMatrix::from_row_iterator(m.rows, m.cols, m.data.iter().map(|&value| f64::from(value)))
