@@ -39,6 +39,17 @@ pub enum ExecuteError {
         /// Elements of a sample.
         found: usize,
     },
+    /// Errors cannot be counted.
+    #[error("the samples have no labels, which accuracy needs; give folders of classes or --labels")]
+    Unlabelled,
+    /// The data set has classes that the network cannot name.
+    #[error("the data set has {classes} classes, the network has {outputs} outputs")]
+    Classes {
+        /// Classes of the data set.
+        classes: u32,
+        /// Elements of the network's output.
+        outputs: usize,
+    },
 }
 
 /// Inputs on which networks are compared.
@@ -184,10 +195,19 @@ impl Score {
 
 /// Runs an artifact over labelled samples.
 pub fn score(bytes: &[u8], samples: &Samples) -> Result<Score, ExecuteError> {
-    Ok(score_outputs(&outputs_of(bytes, samples)?, samples))
+    if !samples.is_labelled() {
+        return Err(ExecuteError::Unlabelled);
+    }
+    let outputs = outputs_of(bytes, samples)?;
+    match outputs.first() {
+        Some(output) if output.len() < samples.classes as usize => {
+            Err(ExecuteError::Classes { classes: samples.classes, outputs: output.len() })
+        }
+        _ => Ok(score_outputs(&outputs, samples)),
+    }
 }
 
-/// Scores outputs that are there already.
+/// Scores outputs for labelled samples that are there already.
 pub fn score_outputs(outputs: &[Vec<f32>], samples: &Samples) -> Score {
     let predictions = outputs.first().map_or(0, Vec::len);
     let mut confusion = vec![vec![0; predictions]; samples.classes as usize];

@@ -4,12 +4,12 @@
 #[macro_use]
 mod device_suite;
 
-use tfc::device::{Device, Images, Mat, MatMut, Window, cpu::Cpu};
+use tfc::device::{Convolution, Device, Mat, MatMut, Window, cpu::Cpu};
 use tfc_formats::op::Padding;
 
 device_suite!(Cpu);
 
-/// Bytes of products, patches and sums that are large enough to be cut into pieces.
+/// Bytes of products, convolutions and sums that are large enough to be cut into pieces.
 fn results() -> Vec<u32> {
     let d = &Cpu;
     let mut out = Vec::new();
@@ -27,7 +27,7 @@ fn results() -> Vec<u32> {
         out.extend(c);
     }
     let window = Window {
-        c: 3,
+        c: 6,
         h: 40,
         w: 40,
         oh: 38,
@@ -37,14 +37,22 @@ fn results() -> Vec<u32> {
         dilation: [1, 1],
         pad: Padding::same(1),
     };
-    let images = Images { batch: 20, first: 0, count: 20 };
-    let cols = device_suite::data(3 * 25 * 20 * 38 * 38, 3);
-    let mut dx = d.zeros(3 * 20 * 40 * 40);
-    d.col2im(&window, images, &cols, &mut dx);
+    let x = device_suite::data(6 * 20 * 40 * 40, 3);
+    let dy = device_suite::data(12 * 20 * 38 * 38, 4);
+    for groups in [1, 3, 6] {
+        let conv = Convolution { window, groups, out: 12 };
+        let weight = device_suite::data(conv.out * conv.filter(), 5);
+        let (mut y, mut dx, mut dw) = (d.zeros(dy.len()), d.zeros(x.len()), d.zeros(weight.len()));
+        d.conv(&conv, 20, &x, &weight, None, &mut y);
+        d.conv_input_gradient(&conv, 20, &weight, &dy, &mut dx);
+        d.conv_weight_gradient(&conv, 20, &x, &dy, 0.0, &mut dw);
+        out.extend(y.into_iter().chain(dx).chain(dw));
+    }
+    let long = device_suite::data(2_000_000, 6);
     let mut sums = d.zeros(3);
-    d.row_sums([3, 500_000], &cols, 0.0, &mut sums);
-    out.extend(dx.into_iter().chain(sums));
-    let (x, y) = cols.split_at(cols.len() / 2);
+    d.row_sums([3, 500_000], &long, 0.0, &mut sums);
+    out.extend(sums);
+    let (x, y) = long.split_at(long.len() / 2);
     let mut distance = d.zeros(1);
     d.squared_distance(&x.to_vec(), &y.to_vec(), &mut distance, 0);
     out.extend(distance);

@@ -27,6 +27,33 @@ pub enum Layout {
     Hwc,
 }
 
+/// What becomes of an image that has not the network's rows and columns. The host does it, where
+/// images are decoded; raw samples of a device have the right size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Its centre is cut out.
+    Crop,
+    /// The shorter side becomes so long, the longer one in proportion; then the centre is cut out.
+    Shorter(u16),
+    /// Resized to these rows and columns; then the centre is cut out.
+    Exact([u16; 2]),
+}
+
+impl core::fmt::Display for Resize {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Refuse => f.write_str("none"),
+            Self::Crop => f.write_str("crop"),
+            Self::Shorter(side) => write!(f, "{side}"),
+            Self::Exact([rows, columns]) => write!(f, "{rows}x{columns}"),
+        }
+    }
+}
+
 /// Preprocessing of one sample, stored in the artifact so that nobody needs to repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocess {
@@ -40,6 +67,8 @@ pub struct Preprocess {
     pub order: ChannelOrder,
     /// Order of the axes of raw samples.
     pub layout: Layout,
+    /// What becomes of images of another size.
+    pub resize: Resize,
 }
 
 impl Default for Preprocess {
@@ -50,6 +79,7 @@ impl Default for Preprocess {
             std: heapless::Vec::new(),
             order: ChannelOrder::Rgb,
             layout: Layout::Chw,
+            resize: Resize::Refuse,
         }
     }
 }
@@ -60,7 +90,7 @@ impl Preprocess {
         Self { scale: 1.0, ..Self::default() }
     }
 
-    /// Whether all numbers are finite, deviations are not 0, and the counts of means and
+    /// Whether all numbers are finite, deviations and sides are not 0, and the counts of means and
     /// deviations are 0, 1 or `channels`.
     pub fn is_valid(&self, channels: u32) -> bool {
         let count = |n: usize| n <= 1 || n as u32 == channels;
@@ -69,6 +99,7 @@ impl Preprocess {
             && count(self.std.len())
             && self.mean.iter().all(|m| m.is_finite())
             && self.std.iter().all(|s| s.is_finite() && *s != 0.0)
+            && !matches!(self.resize, Resize::Shorter(0) | Resize::Exact([0, _] | [_, 0]))
     }
 
     /// `x = raw * factor + offset` for channel `c` of the network's input.

@@ -10,10 +10,11 @@ use crate::prune::{Method, Scope};
 use crate::train::Distill;
 use anyhow::Result;
 use tfc_formats::artifact::write_file;
-use tfc_formats::dataset::{self, Dataset, Samples};
+use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
 
 use super::Global;
+use super::data::{self, LabelArgs};
 use super::input::{InputArgs, count};
 use super::output::{check_distinct, check_writable, emit, note, work_folder};
 use super::progress::Bar;
@@ -30,15 +31,15 @@ pub(super) struct Args {
     /// Artifact to write [default: the input with extension .tfc].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Data set: a folder, or builtin:digits. Choices are made on its training set alone.
-    #[arg(long)]
+    /// Data set: a folder, or builtin:digits; choices are made on its training set alone.
+    #[arg(long, long_help = data::UNDERSTOOD)]
     data: Option<String>,
     /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
     /// weights are corrected layer by layer. A folder, or builtin:digits; needs --sparsity.
-    #[arg(long, value_name = "DATA", requires = "sparsity")]
+    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = ["method", "scope", "rounds", "max_drop"])]
     calibration: Option<String>,
     /// Prune in one shot as with --calibration, on a part of the training set of --data.
-    #[arg(long, requires_all = ["data", "sparsity"])]
+    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = ["method", "scope", "rounds"])]
     one_shot: bool,
     /// Most samples to calibrate with.
     #[arg(long, default_value_t = 500, value_name = "COUNT", value_parser = count)]
@@ -89,6 +90,8 @@ pub(super) struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    labels: LabelArgs,
+    #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
     network: InputArgs,
@@ -108,8 +111,14 @@ fn low_rank(text: &str) -> Result<LowRank, String> {
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("tfc"));
     let network = args.network.load(&args.input)?;
-    let data = args.data.as_deref().map(dataset::load).transpose()?;
-    let calibration = args.calibration.as_deref().map(dataset::load).transpose()?.map(|data| data.train);
+    let load = |spec: &str| args.labels.load(spec, network.input, &network.preprocess);
+    let data = args.data.as_deref().map(load).transpose()?;
+    let calibration = args.calibration.as_deref().map(load).transpose()?.map(|data| data.train);
+    // Without labels, data can do no more than calibrate.
+    let (data, calibration) = match (data, calibration) {
+        (Some(data), None) if !data.train.is_labelled() => (None, Some(data.train)),
+        given => given,
+    };
     check_writable(&output, args.force)?;
     check_distinct(&output, &args.input)?;
     if let Some(report) = &args.report {

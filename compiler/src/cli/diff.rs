@@ -8,7 +8,8 @@ use crate::execute::Inputs;
 use crate::report::{Align, table};
 use anyhow::{Result, anyhow};
 use serde::Serialize;
-use tfc_formats::dataset;
+use tfc_formats::artifact::AlignedBytes;
+use tfc_formats::dataset::{self, LoadOptions};
 
 use super::input::{InputArgs, count};
 use super::output::{emit, emit_and_check};
@@ -72,7 +73,12 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     check_number("--tolerance", args.tolerance.unwrap_or(0.0), f64::MAX)?;
     check_number("--min-agreement", args.min_agreement.unwrap_or(0.0), 1.0)?;
     let (a, b) = (load(&args.a, &args.network)?, load(&args.b, &args.network)?);
-    let data = args.data.as_deref().map(dataset::load).transpose()?;
+    // Images become as large as the first network takes, in the way that it states.
+    let aligned = AlignedBytes::from(a.as_slice());
+    let first = artifact::parse(&args.a, &aligned)?;
+    let fit = Some((first.header().input.shape, &first.header().preprocess));
+    let options = LoadOptions { fit, ..LoadOptions::default() };
+    let data = args.data.as_deref().map(|spec| dataset::load_with(spec, &options)).transpose()?;
     let samples = data.as_ref().map(|data| {
         let samples = if data.test.is_empty() { &data.train } else { &data.test };
         samples.take(args.samples.unwrap_or(usize::MAX))

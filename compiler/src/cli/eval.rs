@@ -7,8 +7,8 @@ use crate::report::{Align, table};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use tfc_formats::dataset;
 
+use super::data::{self, LabelArgs};
 use super::output::{emit, emit_and_check};
 use super::{CheckFailed, Global, artifact, check_number};
 
@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// The artifact: model.tfc.
     model: PathBuf,
     /// Data set: a folder, or builtin:digits.
-    #[arg(long)]
+    #[arg(long, long_help = data::UNDERSTOOD)]
     data: String,
     /// Which part of it.
     #[arg(long, value_enum, default_value_t = Split::Test)]
@@ -26,6 +26,8 @@ pub(super) struct Args {
     /// Exit with status 1 if the error is above so many percent.
     #[arg(long, value_name = "PERCENT")]
     max_error: Option<f64>,
+    #[command(flatten)]
+    labels: LabelArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -47,6 +49,9 @@ impl Split {
 struct Report {
     model: String,
     data: String,
+    /// Names of the classes, where the data set has any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    class_names: Vec<String>,
     error_percent: f64,
     #[serde(flatten)]
     score: Score,
@@ -56,7 +61,9 @@ struct Report {
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     check_number("--max-error", args.max_error.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
-    let data = dataset::load(&args.data)?;
+    let artifact = artifact::parse(&args.model, &bytes)?;
+    let header = artifact.header();
+    let data = args.labels.load(&args.data, header.input.shape, &header.preprocess)?;
     let samples = match args.split {
         Split::Train => &data.train,
         Split::Test => &data.test,
@@ -68,6 +75,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let report = Report {
         model: args.model.display().to_string(),
         data: data.name,
+        class_names: data.class_names,
         error_percent: score.error_percent(),
         score,
     };
@@ -82,17 +90,24 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
 }
 
 fn text(report: &Report) -> String {
+    /// Most classes whose confusion fits a terminal.
+    const SHOWN: usize = 20;
     let score = &report.score;
-    let classes: Vec<String> =
-        (0..score.confusion.first().map_or(0, Vec::len)).map(|c| c.to_string()).collect();
-    let mut columns = vec![("class \\ predicted", Align::Right)];
-    columns.extend(classes.iter().map(|class| (class.as_str(), Align::Right)));
-    let rows = score.confusion.iter().enumerate().map(|(class, row)| {
-        std::iter::once(class.to_string()).chain(row.iter().map(usize::to_string)).collect()
-    });
+    let predictions = score.confusion.first().map_or(0, Vec::len);
+    let name = |class: usize| report.class_names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let confusion = if predictions.max(score.confusion.len()) <= SHOWN {
+        let classes: Vec<String> = (0..predictions).map(name).collect();
+        let mut columns = vec![("class \\ predicted", Align::Right)];
+        columns.extend(classes.iter().map(|class| (class.as_str(), Align::Right)));
+        let rows = score.confusion.iter().enumerate().map(|(class, row)| {
+            std::iter::once(name(class)).chain(row.iter().map(usize::to_string)).collect()
+        });
+        table(&columns, rows) + "\n"
+    } else {
+        String::new()
+    };
     format!(
-        "{}\nerror {:.2}%: {} of {} wrong, {} correct\n",
-        table(&columns, rows),
+        "{confusion}error {:.2}%: {} of {} wrong, {} correct\n",
         report.error_percent,
         score.errors,
         score.samples,

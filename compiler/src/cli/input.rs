@@ -7,7 +7,7 @@ use anyhow::Result;
 use tfc_formats::import::{self, ImportOptions, PreprocessOverrides};
 use tfc_formats::network::Network;
 use tfc_formats::op::Shape;
-use tfc_formats::preprocess::{ChannelOrder, Layout, MAX_CHANNELS};
+use tfc_formats::preprocess::{ChannelOrder, Layout, MAX_CHANNELS, Resize};
 
 /// Where the graph and the preprocessing come from, if not from the file.
 #[derive(Debug, clap::Args)]
@@ -34,6 +34,11 @@ pub(super) struct InputArgs {
     /// Order of the axes of raw samples: chw or hwc.
     #[arg(long, value_name = "LAYOUT", value_parser = layout)]
     layout: Option<Layout>,
+    /// Images of another size: 256 resizes their shorter side, 256x256 rows and columns, both bilinear with
+    /// antialiasing, then the centre is taken; crop only takes the centre; none refuses them
+    /// [default: what the architecture is known for, or none].
+    #[arg(long, value_name = "SIDE", value_parser = resize)]
+    resize: Option<Resize>,
 }
 
 type Numbers = heapless::Vec<f32, MAX_CHANNELS>;
@@ -55,6 +60,7 @@ impl InputArgs {
                 std: self.std.clone(),
                 order: self.order,
                 layout: self.layout,
+                resize: self.resize,
             },
         }
     }
@@ -108,6 +114,17 @@ fn layout(text: &str) -> Result<Layout, String> {
     }
 }
 
+fn resize(text: &str) -> Result<Resize, String> {
+    let sides: Option<Vec<u16>> = text.split('x').map(|n| n.parse().ok().filter(|n| *n > 0)).collect();
+    match (text, sides.as_deref()) {
+        ("none", _) => Ok(Resize::Refuse),
+        ("crop", _) => Ok(Resize::Crop),
+        (_, Some(&[side])) => Ok(Resize::Shorter(side)),
+        (_, Some(&[rows, columns])) => Ok(Resize::Exact([rows, columns])),
+        _ => Err("expected a side such as 256, rows x columns such as 32x32, crop or none".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +140,17 @@ mod tests {
         assert_eq!(numbers("0.5, 1/4").unwrap().as_slice(), [0.5, 0.25]);
         assert!(numbers("1,2,3,4,5").is_err());
         assert!(fraction("x").is_err());
+        for (text, expected) in [
+            ("256", Resize::Shorter(256)),
+            ("32x48", Resize::Exact([32, 48])),
+            ("crop", Resize::Crop),
+            ("none", Resize::Refuse),
+        ] {
+            assert_eq!(resize(text), Ok(expected));
+            assert_eq!(expected.to_string(), text);
+        }
+        for bad in ["", "0", "3x0", "1x2x3", "65536", "-1", "x"] {
+            assert!(resize(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -74,7 +74,7 @@ fn text(report: &Report) -> String {
     });
     let p = &report.preprocess;
     format!(
-        "{}: {} -> {}, written by {}\ninput: (raw * {} - mean {:?}) / std {:?}, {:?}, {:?}\n{}\nfile {}, arena {} of which scratch {}\n",
+        "{}: {} -> {}, written by {}\ninput: (raw * {} - mean {:?}) / std {:?}, {:?}, {:?}, images of another size: {}\n{}\nfile {}, arena {} of which scratch {}\n",
         report.network,
         report.input,
         report.output,
@@ -84,6 +84,7 @@ fn text(report: &Report) -> String {
         p.std.as_slice(),
         p.order,
         p.layout,
+        p.resize,
         table(&columns, rows),
         bytes(report.file_bytes),
         bytes(report.arena_bytes),

@@ -7,6 +7,7 @@ mod artifact;
 mod bench;
 mod compile;
 mod completions;
+mod data;
 mod devices;
 mod diff;
 mod eval;

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use crate::factorize::Iteration;
-use crate::one_shot;
+use crate::one_shot::{self, Corrected};
 use crate::train::{Evaluation, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -64,13 +64,15 @@ impl Bar {
 
     /// Shows a layer that one-shot pruning is done with.
     pub(super) fn correcting(&mut self, progress: &one_shot::Progress) {
-        let one_shot::Progress { corrected, done, of } = progress;
-        let error =
-            corrected.output_error.map_or(String::new(), |e| format!(", output error {:.2}%", 100.0 * e));
-        let text = format!(
-            "corrected {} ({done}/{of}): {} of {} weights are zero{error}",
-            corrected.layer, corrected.zeros, corrected.weights
-        );
+        let one_shot::Progress { layer, corrected, done, of } = progress;
+        let text = match corrected {
+            None => format!("scored {layer} ({done}/{of})"),
+            Some(Corrected { zeros, weights, output_error, .. }) => {
+                let error =
+                    output_error.map_or(String::new(), |e| format!(", output error {:.2}%", 100.0 * e));
+                format!("corrected {layer} ({done}/{of}): {zeros} of {weights} weights are zero{error}")
+            }
+        };
         if let Some(bar) = &self.bar {
             bar.set_length(*of as u64);
             bar.set_position(*done as u64);

@@ -11,11 +11,12 @@ use crate::prune::Masks;
 use crate::train::{Control, Data, TrainError, TrainOptions, init, train};
 use anyhow::{Result, bail};
 use serde::Serialize;
-use tfc_formats::dataset::{self, Dataset, Samples};
+use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::import::{self, known};
 use tfc_formats::network::Network;
 
 use super::Global;
+use super::data::{self, LabelArgs};
 use super::input::InputArgs;
 use super::output::{check_writable, emit, note, work_folder};
 use super::progress::Bar;
@@ -28,7 +29,7 @@ pub(super) struct Args {
     #[arg(long_help = architectures())]
     architecture: String,
     /// Data set: a folder, or builtin:digits.
-    #[arg(long)]
+    #[arg(long, long_help = data::UNDERSTOOD)]
     data: String,
     /// File to write: model.safetensors.
     #[arg(short, long, value_name = "FILE")]
@@ -36,6 +37,8 @@ pub(super) struct Args {
     /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    labels: LabelArgs,
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
@@ -69,7 +72,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    let data = dataset::load(&args.data)?;
+    let data = args.labels.load(&args.data, network.input, &network.preprocess)?;
     check_writable(&args.output, args.force)?;
     init(&mut network, args.training.seed);
     let options = args.training.options(None);

@@ -148,7 +148,10 @@ pub(super) fn describe_run(
         tensor.data.iter().for_each(|value| digest.update(&value.to_le_bytes()));
     }
     let weights = digest.finalize();
-    let data = data.map(|data| (data.name.clone(), data.train.len(), crc.checksum(&data.train.data)));
+    let data = data.map(|Dataset { name, train, .. }| {
+        let labels = crc.checksum(bytemuck::cast_slice(&train.labels));
+        (name.clone(), train.len(), crc.checksum(&train.data), labels)
+    });
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "producer": crate::encode::PRODUCER,
         "options": options,

@@ -37,6 +37,11 @@ pub enum CompileError {
         /// Elements of the network's output.
         outputs: u32,
     },
+    /// The data set has no labels.
+    #[error(
+        "data set `{0}` has no labels, which fine-tuning and accuracy need; give folders of classes or --labels, or compile without --data"
+    )]
+    Unlabelled(String),
     /// The goal or the split is out of range.
     #[error("{0}")]
     Option(String),

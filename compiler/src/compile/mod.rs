@@ -247,6 +247,9 @@ fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result
 
 fn check_data(network: &Network, data: Option<&Dataset>, options: &Options) -> Result<(), CompileError> {
     let Some(data) = data else { return Ok(()) };
+    if !data.train.is_labelled() {
+        return Err(CompileError::Unlabelled(data.name.clone()));
+    }
     if options.training.epochs > 0 && options.changes_weights() && !options.one_shot {
         train::check(network)?;
     }

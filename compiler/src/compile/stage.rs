@@ -12,7 +12,7 @@ use super::options::Options;
 use crate::device::Device;
 use crate::factorize::Iteration;
 use crate::one_shot;
-use crate::prune::{self, Masks, sparsity_at};
+use crate::prune::{self, Masks, Scope, sparsity_at};
 use crate::report::OneShotReport;
 use crate::train::{self, Control, Data, EpochStats, Progress, TrainOptions};
 
@@ -72,8 +72,9 @@ impl<D: Device> Stage<'_, '_, D> {
         sparsity: f64,
     ) -> Result<Option<OneShotReport>, CompileError> {
         let Some(samples) = self.calibration else { return Ok(None) };
-        let masks = self.prune(network, sparsity)?;
         let mut progress = |progress: &one_shot::Progress| self.tell(Event::Correcting(progress));
+        let scores = one_shot::scores(self.device, network, samples, &mut progress, self.stop)?;
+        let masks = prune::masks(network, &scores, sparsity, Scope::Global, &Masks::of_nonzeros(network));
         let (corrected, layers) =
             one_shot::correct(self.device, network, samples, &masks, &mut progress, self.stop)?;
         *network = corrected;

@@ -99,15 +99,33 @@ pub struct Window {
     pub pad: Padding,
 }
 
-/// Which images of a batch an operation works on.
+/// A convolution: input and output channels are split into `groups` independent ones. Weights
+/// are `[out, C / groups, kh, kw]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// Images in the buffer.
-    pub batch: usize,
-    /// First one worked on.
-    pub first: usize,
-    /// Number worked on.
-    pub count: usize,
+pub struct Convolution {
+    /// Geometry, with the input channels of all groups.
+    pub window: Window,
+    /// Number of groups; divides both numbers of channels.
+    pub groups: usize,
+    /// Output channels of all groups.
+    pub out: usize,
+}
+
+impl Convolution {
+    /// Input channels of a group.
+    pub const fn inputs(&self) -> usize {
+        self.window.c / self.groups
+    }
+
+    /// Output channels of a group.
+    pub const fn outputs(&self) -> usize {
+        self.out / self.groups
+    }
+
+    /// Weights of an output channel.
+    pub const fn filter(&self) -> usize {
+        self.inputs() * self.window.kernel[0] * self.window.kernel[1]
+    }
 }
 
 /// How an average pooling divides.
@@ -247,10 +265,37 @@ pub trait Device {
         c: MatMut<'_, Self::Buffer>,
     );
 
-    /// Patches of the images: `x [C, batch, h, w]` to `cols [C * kh * kw, count * oh * ow]`.
-    fn im2col(&self, window: &Window, images: Images, x: &Self::Buffer, cols: &mut Self::Buffer);
-    /// Adjoint of [`im2col`](Device::im2col): adds the patches onto those images of `dx`.
-    fn col2im(&self, window: &Window, images: Images, cols: &Self::Buffer, dx: &mut Self::Buffer);
+    /// Convolution of `x [C, batch, h, w]` to `y [out, batch, oh, ow]`, plus a bias by output
+    /// channel.
+    fn conv(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        bias: Option<&Self::Buffer>,
+        y: &mut Self::Buffer,
+    );
+    /// `dw = gradient + beta dw` for the weights of [`conv`](Device::conv); where `beta` is 0, what
+    /// `dw` held before does not matter.
+    fn conv_weight_gradient(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        beta: f32,
+        dw: &mut Self::Buffer,
+    );
+    /// `dx` (overwritten) of [`conv`](Device::conv).
+    fn conv_input_gradient(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        weight: &Self::Buffer,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    );
     /// `[C, B, HW]` to `[C * HW, B]`, or back: what `Flatten` means for channel-major batches.
     fn flatten(&self, c_batch_hw: [usize; 3], back: bool, from: &Self::Buffer, to: &mut Self::Buffer);
 

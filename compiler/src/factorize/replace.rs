@@ -31,14 +31,9 @@ fn unused(mut name: String, is_used: impl Fn(&str) -> bool) -> String {
 }
 
 /// Adds a tensor and returns its index. A name that is taken is primed.
-pub fn add_tensor(
-    network: &mut Network,
-    name: String,
-    shape: impl Into<Vec<usize>>,
-    data: Vec<f32>,
-) -> TensorId {
+pub fn add_tensor(network: &mut Network, name: String, shape: &[usize], data: Vec<f32>) -> TensorId {
     let name = unused(name, |name| network.tensors.iter().any(|tensor| tensor.name == name));
-    network.tensors.push(Tensor { name, shape: shape.into(), data });
+    network.tensors.push(Tensor { name, shape: shape.to_vec(), data });
     network.tensors.len() - 1
 }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::columns;
-use super::exact::trace;
+use super::exact::{Trace, trace};
 use super::problem::Problem;
 
 /// Multiply-accumulates up to which the exact order is affordable (some ten seconds on two cores).
@@ -33,9 +33,8 @@ pub(super) fn remove(
     count: usize,
 ) -> Option<(Order, Vec<Vec<f64>>)> {
     let solved: Vec<(Mat<f64>, Mat<f64>)> = problems.iter().map(Problem::solve).collect::<Option<_>>()?;
-    let macs: usize = problems.iter().map(|p| p.rows() * p.inputs().pow(3) / 2).sum();
-    if macs <= MOST_EXACT {
-        let keep = exact(problems, solved, gone, scale, count);
+    if is_exact(problems) {
+        let keep = exact(problems, &solved, gone, scale, count);
         let mut weights = Vec::with_capacity(gone.len());
         for (problem, first) in with_first_row(problems) {
             weights.extend(problem.solve_kept(&keep[first..][..problem.rows()])?);
@@ -53,6 +52,41 @@ pub(super) fn remove(
     Some((Order::Columns, weights))
 }
 
+/// What it costs to remove each weight, by row and input: what the error of its row grows by, or
+/// for large layers an estimate of it that leaves out the removals before.
+pub(super) fn costs(problems: &[Problem], gone: &[Vec<bool>]) -> Option<Vec<Vec<f64>>> {
+    let solved: Vec<(Mat<f64>, Mat<f64>)> = problems.iter().map(Problem::solve).collect::<Option<_>>()?;
+    if is_exact(problems) {
+        let costs = traces(problems, &solved, gone).into_iter().map(|trace| {
+            let mut costs = vec![0.0; trace.order.len()];
+            trace.order.iter().zip(trace.cost).for_each(|(&q, cost)| costs[q as usize] = cost);
+            costs
+        });
+        return Some(costs.collect());
+    }
+    let rows = solved.iter().flat_map(|(inverse, best)| {
+        let costs = |row: usize| {
+            best.col_as_slice(row).iter().enumerate().map(|(q, w)| w * w / inverse[(q, q)]).collect()
+        };
+        (0..best.ncols()).map(costs).collect::<Vec<_>>()
+    });
+    Some(rows.collect())
+}
+
+/// Whether the exact order is affordable.
+fn is_exact(problems: &[Problem]) -> bool {
+    problems.iter().map(|p| p.rows() * p.inputs().pow(3) / 2).sum::<usize>() <= MOST_EXACT
+}
+
+/// The order of removal of each row.
+fn traces(problems: &[Problem], solved: &[(Mat<f64>, Mat<f64>)], gone: &[Vec<bool>]) -> Vec<Trace> {
+    let of = |((problem, first), (inverse, best)): ((&Problem, usize), &(Mat<f64>, Mat<f64>))| {
+        let row = |row: usize| trace(inverse, best.col_as_slice(row).to_vec(), &gone[first + row]);
+        (0..problem.rows()).into_par_iter().map(row).collect::<Vec<_>>()
+    };
+    with_first_row(problems).zip(solved).flat_map(of).collect()
+}
+
 /// Problems and where their rows start.
 fn with_first_row(problems: &[Problem]) -> impl Iterator<Item = (&Problem, usize)> {
     problems.iter().scan(0, |next, problem| {
@@ -65,23 +99,17 @@ fn with_first_row(problems: &[Problem]) -> impl Iterator<Item = (&Problem, usize
 /// Which weights stay: of all rows' removals the cheapest, each after those before it in its row.
 fn exact(
     problems: &[Problem],
-    solved: Vec<(Mat<f64>, Mat<f64>)>,
+    solved: &[(Mat<f64>, Mat<f64>)],
     gone: &[Vec<bool>],
     scale: &[f64],
     count: usize,
 ) -> Vec<Vec<bool>> {
     let mut removals = Vec::new();
-    for ((problem, first), (inverse, best)) in with_first_row(problems).zip(&solved) {
-        let traces = (0..problem.rows())
-            .into_par_iter()
-            .map(|row| trace(inverse, best.col_as_slice(row).to_vec(), &gone[first + row]));
-        for (row, trace) in traces.collect::<Vec<_>>().into_iter().enumerate() {
-            let row = first + row;
-            let costs = trace.cost.iter().enumerate().map(|(step, cost)| (scale[row] * cost, row, step));
-            let forced = gone[row].iter().filter(|gone| **gone).count();
-            let costs = costs.map(|(cost, row, step)| (if step < forced { -1.0 } else { cost }, row, step));
-            removals.extend(costs.zip(trace.order));
-        }
+    for (row, trace) in traces(problems, solved, gone).into_iter().enumerate() {
+        let forced = gone[row].iter().filter(|gone| **gone).count();
+        let cost = |step: usize, cost: f64| if step < forced { -1.0 } else { scale[row] * cost };
+        let steps = trace.cost.iter().enumerate().map(|(step, &at)| (cost(step, at), row, step));
+        removals.extend(steps.zip(trace.order));
     }
     if count < removals.len() {
         removals.select_nth_unstable_by(count, |(a, _), (b, _)| {

@@ -11,7 +11,7 @@
 //! 2. The best weights without zeros are `E t x'^T H^-1`.
 //! 3. From them the optimal brain surgeon removes weights (see [`exact`], or [`columns`] where
 //!    that takes too long), over all rows of the layer the cheapest first. How many are removed
-//!    from each layer is what the masks say that a score and its scope gave.
+//!    from each layer is what the masks say, from [`scores`] or others.
 //! 4. What is kept is solved for again: normal equations of the kept inputs.
 //! 5. Before a batch norm, each output is scaled to the variance of its target, which is what
 //!    estimating the statistics of the norm again amounts to.
@@ -43,11 +43,11 @@ use tfc_formats::network::{Network, NetworkError, TensorId};
 use crate::device::{Device, DeviceError};
 use crate::encode::EncodeError;
 use crate::execute::ExecuteError;
-use crate::prune::Masks;
-use moments::Moments;
+use crate::prune::{Masks, Scores};
+use moments::{Moments, Seen};
 use patches::Geometry;
 use place::{Offset, Place};
-use values::Values;
+use values::{Part, Values};
 
 /// Samples that are worked on together.
 const BATCH: usize = if cfg!(test) { 8 } else { 32 };
@@ -101,8 +101,10 @@ pub struct Corrected {
 /// A layer that is done, among all.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// The layer.
-    pub corrected: Corrected,
+    /// Name of the layer.
+    pub layer: String,
+    /// What became of it; `None` where it was only scored.
+    pub corrected: Option<Corrected>,
     /// Layers done, this one too.
     pub done: usize,
     /// Layers in all.
@@ -123,33 +125,46 @@ pub fn correct<D: Device>(
     progress: &mut dyn FnMut(&Progress),
     stop: &AtomicBool,
 ) -> Result<(Network, Vec<Corrected>), OneShotError> {
-    if samples.is_empty() {
-        return Err(OneShotError::Empty);
-    }
-    let nodes: Vec<(usize, TensorId)> = (0..dense.nodes.len())
-        .filter(|&node| dense.selection(node).is_none())
-        .filter_map(|node| Some((node, dense.weight(node)?)))
-        .collect();
-    let mut run = Run {
-        device,
-        dense,
-        samples,
-        network: dense.clone(),
-        before: Values::new(samples),
-        now: Values::new(samples),
-        changed: false,
-    };
+    let (mut run, nodes) = Run::new(device, dense, samples)?;
     let mut report = Vec::with_capacity(nodes.len());
     for &(node, tensor) in &nodes {
         if stop.load(Ordering::SeqCst) {
             return Err(OneShotError::Interrupted);
         }
         let corrected = run.layer(node, tensor, masks)?;
-        progress(&Progress { corrected: corrected.clone(), done: report.len() + 1, of: nodes.len() });
-        report.push(corrected);
+        let layer = corrected.layer.clone();
+        report.push(corrected.clone());
+        progress(&Progress { layer, corrected: Some(corrected), done: report.len(), of: nodes.len() });
     }
     run.network.check()?;
     Ok((run.network, report))
+}
+
+/// How much each weight matters to the output of its layer: what the squared error of the output
+/// grows by when it is removed after all that matter less in its row, and the others make up for
+/// it, relative to the power of the output, and divided by the fourth root of how often one
+/// inference multiplies by it: an error in small planes does more harm (found on training images).
+///
+/// # Errors
+/// As [`correct`].
+pub fn scores<D: Device>(
+    device: &D,
+    dense: &Network,
+    samples: &Samples,
+    progress: &mut dyn FnMut(&Progress),
+    stop: &AtomicBool,
+) -> Result<Scores, OneShotError> {
+    let (mut run, nodes) = Run::new(device, dense, samples)?;
+    let mut scores = vec![None; dense.tensors.len()];
+    for (done, &(node, tensor)) in nodes.iter().enumerate() {
+        if stop.load(Ordering::SeqCst) {
+            return Err(OneShotError::Interrupted);
+        }
+        scores[tensor] = Some(run.scores(node, tensor)?);
+        let layer = dense.nodes[node].name.clone();
+        progress(&Progress { layer, corrected: None, done: done + 1, of: nodes.len() });
+    }
+    Ok(Scores::new(scores))
 }
 
 /// What gives an output the power of its target again, at most twice or half as much. Least squares
@@ -172,7 +187,80 @@ struct Run<'a, D> {
     changed: bool,
 }
 
-impl<D: Device> Run<'_, D> {
+/// What is known of a layer that can be corrected.
+struct Layer {
+    geometry: Geometry,
+    place: Place,
+    seen: Seen,
+    /// By row: the weights that were zero before.
+    gone: Vec<Vec<bool>>,
+    /// Factor of each row's squared error: the scale of its output, squared.
+    importance: Vec<f64>,
+}
+
+impl<'a, D: Device> Run<'a, D> {
+    /// With the nodes that have weights, in the order of the graph.
+    fn new(
+        device: &'a D,
+        dense: &'a Network,
+        samples: &'a Samples,
+    ) -> Result<(Self, Vec<(usize, TensorId)>), OneShotError> {
+        if samples.is_empty() {
+            return Err(OneShotError::Empty);
+        }
+        let nodes = (0..dense.nodes.len())
+            .filter(|&node| dense.selection(node).is_none())
+            .filter_map(|node| Some((node, dense.weight(node)?)));
+        let (before, now) = (Values::new(samples), Values::new(samples));
+        let run = Self { device, dense, samples, network: dense.clone(), before, now, changed: false };
+        Ok((run, nodes.collect()))
+    }
+
+    fn not_finite(&self, node: usize) -> OneShotError {
+        OneShotError::NotFinite(self.dense.nodes[node].name.clone())
+    }
+
+    /// Where a layer's weights meet its inputs, if it can be corrected.
+    fn geometry(&self, node: usize, tensor: TensorId) -> Result<Option<Geometry>, OneShotError> {
+        let shapes = self.dense.shapes()?;
+        let input = self.dense.nodes[node].inputs[0];
+        let geometry = Geometry::new(&self.dense.nodes[node].op, shapes[input], shapes[node + 1]);
+        let shared = self.dense.nodes.iter().filter(|n| n.params.contains(&tensor)).count() > 1;
+        Ok(geometry.filter(|geometry| !shared && geometry.inputs <= MOST_INPUTS))
+    }
+
+    /// Gathers what is to be known of a layer.
+    fn study(&mut self, node: usize, tensor: TensorId, geometry: Geometry) -> Result<Layer, OneShotError> {
+        let dense = &self.dense.tensors[tensor].data;
+        let place = Place::new(self.dense, node);
+        let seen = self.gather(node, geometry, dense, &place)?.finish(place.offset != Offset::None)?;
+        let zeros = |row: &[f32]| row.iter().map(|w| *w == 0.0).collect();
+        let gone = dense.chunks_exact(geometry.inputs).map(zeros).collect();
+        let importance = place.scale.iter().map(|scale| f64::from(scale * scale)).collect();
+        Ok(Layer { geometry, place, seen, gone, importance })
+    }
+
+    fn scores(&mut self, node: usize, tensor: TensorId) -> Result<Vec<f32>, OneShotError> {
+        let output = self.dense.shapes()?[node + 1];
+        let uses = (f64::from(output.h) * f64::from(output.w)).powf(0.25);
+        let data = &self.dense.tensors[tensor].data;
+        let Some(geometry) = self.geometry(node, tensor)? else {
+            // As if all inputs had the same power and nothing in common.
+            let power: f64 = data.iter().map(|w| f64::from(*w).powi(2)).sum();
+            let power = power.max(f64::MIN_POSITIVE);
+            return Ok(data.iter().map(|w| (f64::from(*w).powi(2) / power / uses) as f32).collect());
+        };
+        let Layer { seen, gone, importance, .. } = self.study(node, tensor, geometry)?;
+        let costs = layer::costs(&seen.problems, &gone).ok_or_else(|| self.not_finite(node))?;
+        let powers = seen.problems.iter().flat_map(|problem| &problem.power);
+        let power: f64 = powers.zip(&importance).map(|(power, importance)| importance * power.max(0.0)).sum();
+        let factors = importance.iter().map(|importance| importance / power.max(f64::MIN_POSITIVE) / uses);
+        let scores = costs.iter().zip(factors).flat_map(|(costs, factor)| {
+            costs.iter().map(move |cost| (cost * factor).min(f64::from(f32::MAX)) as f32)
+        });
+        Ok(scores.collect())
+    }
+
     fn layer(&mut self, node: usize, tensor: TensorId, masks: &Masks) -> Result<Corrected, OneShotError> {
         let name = &self.dense.nodes[node].name;
         let dense = &self.dense.tensors[tensor].data;
@@ -185,11 +273,7 @@ impl<D: Device> Run<'_, D> {
             weights: dense.len(),
             output_error: None,
         };
-        let shapes = self.dense.shapes()?;
-        let node_inputs = &self.dense.nodes[node].inputs;
-        let geometry = Geometry::new(&self.dense.nodes[node].op, shapes[node_inputs[0]], shapes[node + 1]);
-        let shared = self.dense.nodes.iter().filter(|n| n.params.contains(&tensor)).count() > 1;
-        let Some(geometry) = geometry.filter(|geometry| !shared && geometry.inputs <= MOST_INPUTS) else {
+        let Some(geometry) = self.geometry(node, tensor)? else {
             for (value, _) in self.network.tensors[tensor]
                 .data
                 .iter_mut()
@@ -209,14 +293,9 @@ impl<D: Device> Run<'_, D> {
             return Ok(corrected);
         }
 
-        let not_finite = || OneShotError::NotFinite(name.clone());
-        let place = Place::new(self.dense, node);
-        let seen = self.gather(node, geometry, dense, &place)?.finish(place.offset != Offset::None)?;
-        let gone: Vec<Vec<bool>> =
-            dense.chunks_exact(geometry.inputs).map(|row| row.iter().map(|w| *w == 0.0).collect()).collect();
-        let importance: Vec<f64> = place.scale.iter().map(|scale| f64::from(scale * scale)).collect();
-        let (order, mut rows) =
-            layer::remove(&seen.problems, &gone, &importance, count.max(zeros)).ok_or_else(not_finite)?;
+        let Layer { geometry, place, seen, gone, importance } = self.study(node, tensor, geometry)?;
+        let (order, mut rows) = layer::remove(&seen.problems, &gone, &importance, count.max(zeros))
+            .ok_or_else(|| self.not_finite(node))?;
 
         let (mut error, mut power) = (0.0, 0.0);
         for (row, weights) in rows.iter_mut().enumerate() {
@@ -235,7 +314,7 @@ impl<D: Device> Run<'_, D> {
         let data = &mut self.network.tensors[tensor].data;
         data.iter_mut().zip(rows.iter().flatten()).for_each(|(to, w)| *to = *w as f32);
         if data.iter().any(|w| !w.is_finite()) {
-            return Err(not_finite());
+            return Err(self.not_finite(node));
         }
         self.changed = true;
         corrected.zeros = data.iter().filter(|w| **w == 0.0).count();
@@ -256,18 +335,24 @@ impl<D: Device> Run<'_, D> {
         Self: 'd,
     {
         self.before.advance(self.dense, node)?;
-        self.now.advance(&self.network, node)?;
+        if self.changed {
+            self.now.advance(&self.network, node)?;
+        }
         let input = self.dense.nodes[node].inputs[0];
         let parts = |value| -> Result<_, OneShotError> {
-            Ok((self.before.part(self.dense, value)?, self.now.part(&self.network, value)?))
+            let now = self.changed.then(|| self.now.part(&self.network, value)).transpose()?;
+            Ok((self.before.part(self.dense, value)?, now))
         };
         let inputs = parts(input)?;
         let others = place.others.iter().map(|&value| parts(value)).collect::<Result<Vec<_>, _>>()?;
         let mut moments = Moments::new(self.device, geometry, dense);
         for first in (0..self.samples.len()).step_by(BATCH) {
             let range = first..self.samples.len().min(first + BATCH);
-            let both = |(before, now): &(_, _)| -> Result<_, OneShotError> {
-                Ok((self.before.of(before, range.clone())?, self.now.of(now, range.clone())?))
+            let both = |(before, now): &(Part, Option<Part>)| -> Result<_, OneShotError> {
+                let before = self.before.of(before, range.clone())?;
+                let now = now.as_ref().map(|now| self.now.of(now, range.clone())).transpose()?;
+                let now = now.unwrap_or_else(|| before.clone());
+                Ok((before, now))
             };
             let (before, now) = both(&inputs)?;
             let mut shift = None;

@@ -46,7 +46,7 @@ pub(super) fn set_param(
         old => {
             let role_name = ["weight", "bias", "mean", "var"][role];
             let name = format!("{}.{role_name}", network.nodes[node].name);
-            let id = add_tensor(network, name, shape, data);
+            let id = add_tensor(network, name, &shape.into(), data);
             match old {
                 Some(_) => network.nodes[node].params[role] = id,
                 None => network.nodes[node].params.push(id),

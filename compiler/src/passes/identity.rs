@@ -48,12 +48,13 @@ fn is_identity(network: &Network, index: usize, x: Shape) -> bool {
 /// Whether an activation leaves every number as it is that another one, which computes the value,
 /// can give.
 fn is_fixed(network: &Network, value: ValueId, activation: Activation) -> bool {
-    use Activation::{LeakyRelu, Relu, Relu6, Sigmoid};
+    use Activation::{HardSigmoid, LeakyRelu, Relu, Relu6, Sigmoid};
     let before = value.checked_sub(1).map(|node| network.nodes[node].op);
-    match (activation, before) {
-        (LeakyRelu { alpha: 1.0 }, _) => true,
-        (Relu | LeakyRelu { .. }, Some(Op::Activation(Relu | Relu6 | Sigmoid))) => true,
-        (Relu6, Some(Op::Activation(Relu6 | Sigmoid))) => true,
+    let Some(Op::Activation(before)) = before else { return activation == LeakyRelu { alpha: 1.0 } };
+    match activation {
+        Relu => matches!(before, Relu | Relu6 | Sigmoid | HardSigmoid { .. }),
+        Relu6 => matches!(before, Relu6 | Sigmoid | HardSigmoid { .. }),
+        LeakyRelu { alpha } => alpha == 1.0 || matches!(before, Relu | Relu6 | Sigmoid | HardSigmoid { .. }),
         _ => false,
     }
 }

@@ -91,6 +91,11 @@ impl FromStr for Method {
 pub struct Scores(pub(super) Vec<Option<Vec<f32>>>);
 
 impl Scores {
+    /// From the scores of each tensor, `None` where it is no weight of a convolution or dense layer.
+    pub(crate) const fn new(by_tensor: Vec<Option<Vec<f32>>>) -> Self {
+        Self(by_tensor)
+    }
+
     /// Scores of a tensor, or `None` where it is no such weight.
     pub fn get(&self, tensor: TensorId) -> Option<&[f32]> {
         self.0.get(tensor)?.as_deref()

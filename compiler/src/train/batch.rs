@@ -23,7 +23,7 @@ pub(super) struct Batches<'s> {
     images: Vec<f32>,
     /// `[C, B, H, W]`.
     pub(super) input: Vec<f32>,
-    /// Class index of each sample.
+    /// Class index of each sample, if samples have labels.
     pub(super) labels: Vec<f32>,
 }
 
@@ -56,6 +56,19 @@ impl<'s> Batches<'s> {
         })
     }
 
+    /// [`new`](Self::new) for samples that must have labels.
+    pub(super) fn labelled(
+        samples: &'s Samples,
+        network: &Network,
+        classes: usize,
+        what: &'static str,
+    ) -> Result<Self, TrainError> {
+        match samples.is_labelled() {
+            false if !samples.is_empty() => Err(TrainError::Unlabelled(what)),
+            _ => Self::new(samples, network, classes, what),
+        }
+    }
+
     /// Refuses what cannot be done to these samples.
     pub(super) fn check_augment(&self, augment: Augment) -> Result<(), TrainError> {
         let shape = self.samples.shape;
@@ -83,7 +96,9 @@ impl<'s> Batches<'s> {
         self.images.resize(n * elements, 0.0);
         self.input.resize(n * elements, 0.0);
         self.labels.clear();
-        self.labels.extend(positions.iter().map(|&i| self.samples.labels[i] as f32));
+        if self.samples.is_labelled() {
+            self.labels.extend(positions.iter().map(|&i| self.samples.labels[i] as f32));
+        }
 
         let (samples, preprocess) = (self.samples, &self.preprocess);
         self.images

@@ -47,6 +47,9 @@ pub enum TrainError {
     /// No samples in a split.
     #[error("the {0} set is empty")]
     Empty(&'static str),
+    /// No labels in a split.
+    #[error("the {0} samples have no labels; give folders of classes or --labels")]
+    Unlabelled(&'static str),
     /// An option that makes no sense.
     #[error("{0}")]
     Option(String),

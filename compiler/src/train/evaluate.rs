@@ -45,7 +45,7 @@ pub fn evaluate<D: Device>(
 ) -> Result<Evaluation, TrainError> {
     let batch = batch.clamp(1, samples.len().max(1));
     let mut executor = Executor::new(device, network, batch, None)?;
-    let mut batches = Batches::new(samples, network, executor.classes(), "evaluation")?;
+    let mut batches = Batches::labelled(samples, network, executor.classes(), "evaluation")?;
     run(&mut executor, &mut batches, samples.len(), batch)
 }
 

@@ -23,8 +23,6 @@ pub(super) struct Executor<'d, D: Device> {
     /// By step: what its layer keeps.
     saved: Vec<Vec<D::Buffer>>,
     params: Vec<Param<D::Buffer>>,
-    columns: D::Buffer,
-    zeros: D::Buffer,
     labels: D::Buffer,
     teacher: D::Buffer,
     stats: D::Buffer,
@@ -69,8 +67,6 @@ impl<'d, D: Device> Executor<'d, D> {
         };
         let live = |v: usize| plan.values[v].live;
         let gradient = |v: usize| live(v) && training && plan.values[v].gradient || v == plan.logits;
-        let longest = plan.shapes.iter().map(|&s| elements(s)).max().unwrap_or(1) * batch;
-        let columns = plan.steps.iter().map(|s| s.layer.columns(batch)).max().unwrap_or(0).max(1);
         let params = plan.params.iter().map(|p| {
             let data = &network.tensors[p.tensor].data;
             let states = states.filter(|_| p.kind.learns()).unwrap_or(0);
@@ -90,8 +86,6 @@ impl<'d, D: Device> Executor<'d, D> {
             further: per_value(&|v| gradient(v) && plan.values[v].uses > 1),
             saved: saved.collect(),
             params: params.collect(),
-            columns: device.zeros(columns),
-            zeros: buffer(training, longest),
             labels: device.zeros(batch),
             teacher: device.zeros(plan.classes() * batch),
             stats: device.zeros(2),
@@ -152,10 +146,10 @@ impl<'d, D: Device> Executor<'d, D> {
 
     /// Runs the network on `input [C, B, H, W]`.
     pub(super) fn forward(&mut self, input: &[f32], batch: usize, mode: Mode) {
-        let Self { device, plan, values, saved, params, columns, zeros, .. } = self;
+        let Self { device, plan, values, saved, params, .. } = self;
         device.write(input, &mut values[0]);
         for (n, (step, saved)) in plan.steps.iter().zip(saved).enumerate() {
-            let mut run = Run { device: *device, batch, mode: mode_of(n, mode), saved, columns, zeros };
+            let mut run = Run { device: *device, batch, mode: mode_of(n, mode), saved };
             let (before, after) = values.split_at_mut(step.output);
             let inputs: Vec<_> = step.inputs.iter().map(|&v| &before[v]).collect();
             let weights: Vec<_> = step.params.iter().map(|&p| &params[p].weight).collect();
@@ -205,14 +199,14 @@ impl<'d, D: Device> Executor<'d, D> {
     /// Gradients of all parameters after [`forward`](Self::forward), with the same arguments,
     /// and [`loss`](Self::loss).
     pub(super) fn backward(&mut self, batch: usize, mode: Mode) {
-        let Self { device, plan, values, gradients, further, saved, params, columns, zeros, .. } = self;
+        let Self { device, plan, values, gradients, further, saved, params, .. } = self;
         let mut reached = vec![false; values.len()];
         let mut touched = vec![false; params.len()];
         for (n, (step, saved)) in plan.steps.iter().zip(saved).enumerate().rev() {
             if !plan.values[step.output].gradient {
                 continue;
             }
-            let mut run = Run { device: *device, batch, mode: mode_of(n, mode), saved, columns, zeros };
+            let mut run = Run { device: *device, batch, mode: mode_of(n, mode), saved };
             let (before, after) = gradients.split_at_mut(step.output);
             let dy = &after[0];
             let inputs: Vec<_> = step.inputs.iter().map(|&v| &values[v]).collect();

@@ -192,11 +192,11 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
             best: None,
             epochs: Vec::new(),
         };
-        let train = Batches::new(data.train, &network, classes, "training")?;
+        let train = Batches::labelled(data.train, &network, classes, "training")?;
         train.check_augment(options.augment)?;
         Ok(Self {
             train,
-            validation: Batches::new(data.validation, &network, classes, "validation")?,
+            validation: Batches::labelled(data.validation, &network, classes, "validation")?,
             teacher: teacher(device, data, options, classes, room)?,
             executor,
             network,

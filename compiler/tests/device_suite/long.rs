@@ -1,13 +1,14 @@
 //! Long loops and large buffers: some drivers silently end an invocation after 65,535 loop
 //! iterations, and a dispatch has at most 65,535 workgroups along an axis.
 
-use tfc::device::{Device, Images};
+use tfc::device::{Convolution, Device};
 use tfc_formats::op::Padding;
 
 use super::{
-    assert_close, data, download,
+    assert_close,
+    conv::check as check_conv,
+    data, download,
     gemm::{Layout, PLAIN, check},
-    im2col::check_patches,
     loss::check_classes,
     norm::{long_moments, long_sums},
     pool::check_global,
@@ -63,9 +64,11 @@ pub(crate) fn element_wise<D: Device>(d: &D) {
     assert_close("axpby", &download(d, &buffer), &want, ELEMENT);
 }
 
-pub(crate) fn patches<D: Device>(d: &D) {
-    let w = window(2, [130, 130], [3, 3], [1, 1], [1, 1], Padding::same(1));
-    check_patches(d, &w, Images { batch: 20, first: 2, count: 17 });
+/// More patches than a device holds at a time, and sums over all pixels of a batch.
+pub(crate) fn convolutions<D: Device>(d: &D) {
+    let window = window(2, [300, 301], [3, 3], [1, 1], [1, 1], Padding::same(1));
+    check_conv(d, &Convolution { window, groups: 1, out: 3 }, 9, positive, LONG_SUM);
+    check_conv(d, &Convolution { window, groups: 2, out: 2 }, 12, positive, LONG_SUM);
 }
 
 pub(crate) fn windows<D: Device>(d: &D) {

@@ -9,10 +9,10 @@ use rand_pcg::Pcg64Mcg;
 use tfc::device::Device;
 
 pub(crate) mod buffers;
+pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod factorize;
 pub(crate) mod gemm;
-pub(crate) mod im2col;
 pub(crate) mod long;
 pub(crate) mod loss;
 pub(crate) mod norm;
@@ -31,7 +31,7 @@ macro_rules! device_suite {
             buffers { keep_their_values, copy_moves_a_range }
             gemm { all_transpositions, offsets_and_row_strides, alpha_and_beta, beta_zero_overwrites_nan,
                 empty_inner_extent }
-            im2col { patches, adjoint, flatten }
+            conv { windows, groups, random, flatten }
             elementwise { activations, activation_gradients, saturated_activations, axpby_and_mul, add_bias,
                 signed_parts, multiplicative_update }
             reduce { row_sums, squared_distance }
@@ -41,7 +41,7 @@ macro_rules! device_suite {
             optimizer { rules_follow_their_formulas, masked_weights_stay_zero }
             factorize { objective_falls, planted_structure_is_found }
             train { loss_falls_with_masks_held }
-            long { products, sums, norms, element_wise, patches, windows, classes }
+            long { products, sums, norms, element_wise, convolutions, windows, classes }
         }
     };
     (@ $device:expr; $($group:ident { $($check:ident),* })*) => {

@@ -8,7 +8,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::vec::Vec;
 
-use super::{Dataset, DatasetError, Format, Samples};
+use super::{Dataset, DatasetError, Format, LoadOptions, Samples};
 use crate::op::Shape;
 
 pub(super) const FORMAT: Format = Format {
@@ -69,7 +69,8 @@ fn find(folder: &Path) -> Option<(&'static Version, PathBuf)> {
 }
 
 /// All batches that are there; either split may be empty.
-fn load(spec: &str) -> Result<Dataset, DatasetError> {
+fn load(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> {
+    options.refuse_table(spec)?;
     let (version, folder) = find(Path::new(spec)).ok_or_else(|| super::unknown(spec))?;
     let split = |names: &[&str]| {
         let mut samples =
@@ -77,9 +78,10 @@ fn load(spec: &str) -> Result<Dataset, DatasetError> {
         for file in names.iter().map(|name| folder.join(name)).filter(|file| file.exists()) {
             version.read(&file, &mut samples)?;
         }
-        Ok(samples)
+        Ok::<_, DatasetError>(samples)
     };
-    Ok(Dataset { name: spec.to_owned(), train: split(version.train)?, test: split(version.test)? })
+    let (train, test) = (split(version.train)?, split(version.test)?);
+    Ok(Dataset { name: spec.to_owned(), class_names: Vec::new(), train, test })
 }
 
 impl Version {

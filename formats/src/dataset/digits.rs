@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 use super::glyphs::{DIGITS, Glyph, Stroke};
-use super::{Dataset, DatasetError, Format, Samples};
+use super::{Dataset, DatasetError, Format, LoadOptions, Samples};
 use crate::op::Shape;
 
 const NAME: &str = "builtin:digits";
@@ -29,7 +29,8 @@ pub(super) const FORMAT: Format = Format {
 /// Rows and columns of an image.
 const SIDE: usize = 28;
 
-fn load(spec: &str) -> Result<Dataset, DatasetError> {
+fn load(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> {
+    options.refuse_table(spec)?;
     let (mut train, mut test, mut seed) = (12_000, 2_000, 1);
     let options = spec.strip_prefix(NAME).unwrap_or_default().trim_start_matches('?');
     for option in options.split('&').filter(|o| !o.is_empty()) {
@@ -49,7 +50,7 @@ fn load(spec: &str) -> Result<Dataset, DatasetError> {
         let rng = Pcg64::seed_from_u64(seed.wrapping_mul(2).wrapping_add(split));
         generate(n, rng)
     });
-    Ok(Dataset { name: spec.to_owned(), train, test })
+    Ok(Dataset { name: spec.to_owned(), class_names: Vec::new(), train, test })
 }
 
 /// `n` samples whose classes take turns.

@@ -7,22 +7,30 @@ use std::vec::Vec;
 
 use thiserror::Error;
 
+use super::npy::NpyError;
+use super::sample::InputError;
 use crate::op::Shape;
 
-/// What is wrong with labelled samples.
+/// What is wrong with samples.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SamplesError {
     /// Nothing to train on or to evaluate.
     #[error("the data set is empty")]
     Empty,
-    /// Length of the data disagrees with the shape and the number of labels.
-    #[error("{labels} samples of {shape} need {labels} times its elements, found {bytes} bytes")]
+    /// Labels where there are no classes.
+    #[error("there are {labels} labels, but no classes")]
+    NoClasses {
+        /// Number of labels.
+        labels: usize,
+    },
+    /// Length of the data disagrees with the shape and the number of labels, if there are any.
+    #[error("{samples} samples of {shape} need {samples} times its elements, found {bytes} bytes")]
     Length {
         /// Shape of one sample.
         shape: Shape,
-        /// Number of labels.
-        labels: usize,
+        /// Number of samples.
+        samples: usize,
         /// Length of the data.
         bytes: usize,
     },
@@ -121,6 +129,81 @@ pub enum DatasetError {
         label: u32,
         /// Number of classes.
         classes: u32,
+    },
+    /// A folder of a class is empty.
+    #[error("{folder}: holds no PNG or JPEG image; a folder of a class needs at least one")]
+    NoImages {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A class of the test set is not among those of the training set.
+    #[error("{folder}: the training set has no class of this name")]
+    NotTrained {
+        /// Folder of the class.
+        folder: PathBuf,
+    },
+    /// Images that do not fit in memory.
+    #[error("{images} images of {shape} do not fit in memory; give fewer")]
+    Memory {
+        /// Number of images.
+        images: usize,
+        /// Shape of each.
+        shape: Shape,
+    },
+    /// An image cannot be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A line of a table of labels is not understood.
+    #[error("{file}: line {line}: {reason}")]
+    Table {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A table of labels leaves out an image.
+    #[error("{image}: has no label in {table}")]
+    Unlisted {
+        /// The image.
+        image: PathBuf,
+        /// The table.
+        table: PathBuf,
+    },
+    /// A table of labels for samples that it cannot name.
+    #[error("{table}: `{spec}` is no folder of images without classes, which labels could be for")]
+    NeedlessTable {
+        /// The table.
+        table: PathBuf,
+        /// The data set.
+        spec: String,
+    },
+    /// Labels beyond 32 bits.
+    #[error("labels moved up by {offset} are out of range")]
+    Offset {
+        /// What was to be added.
+        offset: u32,
+    },
+    /// An NPY array is damaged.
+    #[error("{file}: {error}")]
+    Npy {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        error: NpyError,
+    },
+    /// An NPY array holds other numbers than bytes.
+    #[error("{file}: holds {} such as {value} at index {index}; samples are raw bytes, integers from 0 to 255", if *.integer { "integers" } else { "floats" })]
+    NotBytes {
+        /// The file.
+        file: PathBuf,
+        /// Position of the first such value.
+        index: usize,
+        /// The value.
+        value: f32,
+        /// Whether the array has integers.
+        integer: bool,
     },
     /// A gzipped file cannot be decompressed.
     #[error("{file}: gzip data is damaged or truncated: {error}")]

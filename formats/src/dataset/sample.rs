@@ -2,19 +2,18 @@
 
 use std::borrow::ToOwned;
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::string::{String, ToString};
+use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use thiserror::Error;
 
 use super::npy::{self, Npy, NpyError};
+use super::picture::{self, deinterleave};
 use super::samples::{apply, elements};
 use crate::op::Shape;
-use crate::preprocess::{Layout, Preprocess};
+use crate::preprocess::{Layout, Preprocess, Resize};
 
 /// Why an input could not be read.
 #[derive(Debug, Error)]
@@ -40,6 +39,12 @@ pub enum InputError {
         /// The file.
         file: PathBuf,
     },
+    /// The first bytes are those of no supported image.
+    #[error("{file}: is neither a PNG nor a JPEG image")]
+    NoImage {
+        /// The file.
+        file: PathBuf,
+    },
     /// The array is damaged.
     #[error("{file}: {error}")]
     Npy {
@@ -48,12 +53,12 @@ pub enum InputError {
         /// The reason.
         error: NpyError,
     },
-    /// The image is damaged.
+    /// The image is damaged or too large.
     #[error("{file}: {reason}")]
     Image {
         /// The file.
         file: PathBuf,
-        /// What the decoder said.
+        /// What the decoder said, or what the size is.
         reason: String,
     },
     /// The array does not hold samples of the network's shape.
@@ -66,9 +71,11 @@ pub enum InputError {
         /// Forms that fit.
         expected: String,
     },
-    /// The image has another size than the network's input.
+    /// The image has another size than the network's input, or is smaller after it was resized.
     #[error(
-        "{file}: image is {width} wide and {height} high, which does not fit the network's input {expected} (channels x rows x columns); resize it"
+        "{file}: image is {width} wide and {height} high{}, which does not fit the network's input {expected} (channels x rows x columns){}",
+        match .resize { Resize::Refuse => String::new(), resize => std::format!(" before --resize {resize}") },
+        match .resize { Resize::Refuse => "; resize it, or compile the network with --resize", _ => "" }
     )]
     ImageSize {
         /// The file.
@@ -77,6 +84,8 @@ pub enum InputError {
         width: u32,
         /// Rows of the image.
         height: u32,
+        /// What was done about that.
+        resize: Resize,
         /// Input of the network.
         expected: Shape,
     },
@@ -95,9 +104,10 @@ pub enum InputError {
 /// Reads the inputs in one file, ready for a network that takes `shape`: f32 in C, H, W order.
 /// The first bytes tell the format, not the name.
 ///
-/// **Images** (PNG, JPEG) are one sample. They must have the network's rows and columns; they are
-/// taken as grey for one channel and as red, green, blue for three, without transparency. A
+/// **Images** (PNG, JPEG) are one sample. [`Preprocess::resize`] says what becomes of one that has not
+/// the network's rows and columns; resizing is bilinear with antialiasing. Images are taken as grey for one channel and as red, green, blue for three, without transparency. A
 /// network that takes a vector of `n` gets a grey image of `n` pixels or a colour image of `n / 3`.
+/// Data sets of images go through the same code.
 ///
 /// **Arrays** (NPY) are one sample or several along a first axis. A sample is `[C, H, W]`, where
 /// extents of 1 may be left out or added, or flat, `[C * H * W]`; for a vector, anything with as
@@ -117,12 +127,11 @@ pub fn read_input(path: &Path, shape: Shape, preprocess: &Preprocess) -> Result<
         let array = npy::read(&bytes).map_err(|error| InputError::Npy { file: file(), error })?;
         return from_array(path, array, shape, preprocess);
     }
-    match image::guess_format(&bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => {
-            Ok(vec![from_image(path, &bytes, format, shape, preprocess)?])
-        }
-        _ => Err(InputError::Format { file: file() }),
-    }
+    let format = picture::detect(&bytes).ok_or_else(|| InputError::Format { file: file() })?;
+    let picture = picture::decode(path, &bytes, format, Some((shape, preprocess.resize)))?;
+    let mut input = vec![0.0; picture.data.len()];
+    apply(preprocess, picture.shape, &picture.data, &mut input);
+    Ok(vec![input])
 }
 
 fn from_array(
@@ -173,61 +182,6 @@ fn fits(array: &[usize], sample: &[usize; 3], shape: Shape) -> bool {
         product == Some(size) && (shape.is_vector() || extents.len() == 1 || form(extents) == form(sample))
     };
     same(array) || array.split_first().is_some_and(|(_, rest)| same(rest))
-}
-
-/// `[H, W, C]` to `[C, H, W]`.
-fn deinterleave(pixels: &[f32], channels: usize, planes: &mut [f32]) {
-    let plane = pixels.len() / channels;
-    for (c, plane) in planes.chunks_exact_mut(plane).enumerate() {
-        for (to, from) in plane.iter_mut().zip(pixels.iter().skip(c).step_by(channels)) {
-            *to = *from;
-        }
-    }
-}
-
-fn from_image(
-    path: &Path,
-    bytes: &[u8],
-    format: ImageFormat,
-    shape: Shape,
-    preprocess: &Preprocess,
-) -> Result<Vec<f32>, InputError> {
-    let damaged = |error: image::ImageError| InputError::Image {
-        file: path.to_owned(),
-        // Some decoders report over several lines.
-        reason: error.to_string().replace('\n', " "),
-    };
-    let reader = || ImageReader::with_format(Cursor::new(bytes), format);
-    let (width, height) = reader().into_dimensions().map_err(damaged)?;
-    let colours = [1, 3].into_iter().find(|&colours| {
-        let image = Shape::new(colours, height, width);
-        image == shape || (shape.is_vector() && image.elements() == Some(shape.c))
-    });
-    let Some(colours) = colours else {
-        return Err(InputError::ImageSize { file: path.to_owned(), width, height, expected: shape });
-    };
-
-    // The size is known to be right: 16 bytes a pixel and a fixed part for the decoder's tables.
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(width);
-    limits.max_image_height = Some(height);
-    limits.max_alloc = Some((16 << 20) + 16 * u64::from(width) * u64::from(height));
-    let mut reader = reader();
-    reader.limits(limits);
-    let image = reader.decode().map_err(damaged)?;
-    let pixels = grey_or_rgb(&image, colours);
-
-    let mut planes = vec![0.0; pixels.len()];
-    deinterleave(&pixels, colours as usize, &mut planes);
-    let mut input = vec![0.0; planes.len()];
-    apply(preprocess, Shape::new(colours, height, width), &planes, &mut input);
-    Ok(input)
-}
-
-/// Channels interleaved, from 0 to 255.
-fn grey_or_rgb(image: &DynamicImage, colours: u32) -> Vec<f32> {
-    let bytes = if colours == 1 { image.to_luma8().into_raw() } else { image.to_rgb8().into_raw() };
-    bytes.into_iter().map(f32::from).collect()
 }
 
 #[cfg(test)]

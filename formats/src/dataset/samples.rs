@@ -1,4 +1,4 @@
-//! Labelled samples of one split.
+//! Samples of one split.
 
 use std::vec::Vec;
 
@@ -10,28 +10,33 @@ use super::SamplesError;
 use crate::op::Shape;
 use crate::preprocess::{ChannelOrder, Preprocess};
 
-/// Labelled samples of one split: raw bytes in C, H, W order, not yet preprocessed.
+/// Samples of one split, with or without labels: raw bytes in C, H, W order, not yet preprocessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Samples {
     /// Shape of one sample.
     pub shape: Shape,
-    /// Number of classes; every label is below it.
+    /// Number of classes; every label is below it. 0 for samples without labels.
     pub classes: u32,
     /// All samples one after the other.
     pub data: Vec<u8>,
-    /// Class of each sample.
+    /// Class of each sample; nothing where there are no classes.
     pub labels: Vec<u32>,
 }
 
 impl Samples {
     /// Number of samples.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        if self.is_labelled() { self.labels.len() } else { self.data.len() / elements(self.shape).max(1) }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
+    }
+
+    /// Whether each sample has a class.
+    pub fn is_labelled(&self) -> bool {
+        self.classes > 0
     }
 
     /// Raw bytes of one sample in C, H, W order.
@@ -59,7 +64,7 @@ impl Samples {
     pub fn subset(&self, positions: &[usize]) -> Self {
         let mut data = Vec::with_capacity(positions.len() * elements(self.shape));
         positions.iter().for_each(|&i| data.extend_from_slice(self.sample(i)));
-        let labels = positions.iter().map(|&i| self.labels[i]).collect();
+        let labels = positions.iter().filter(|_| self.is_labelled()).map(|&i| self.labels[i]).collect();
         Self { shape: self.shape, classes: self.classes, data, labels }
     }
 
@@ -67,7 +72,12 @@ impl Samples {
     pub fn take(&self, n: usize) -> Self {
         let n = n.min(self.len());
         let data = self.data[..n * elements(self.shape)].to_vec();
-        Self { shape: self.shape, classes: self.classes, data, labels: self.labels[..n].to_vec() }
+        Self {
+            shape: self.shape,
+            classes: self.classes,
+            data,
+            labels: self.labels.iter().copied().take(n).collect(),
+        }
     }
 
     /// Splits into what is kept and what is held out: `held_out` samples (at most all), drawn at
@@ -79,7 +89,7 @@ impl Samples {
         order.shuffle(&mut Pcg64::seed_from_u64(seed));
         // Grouped by class, in random order within it. Position p is held out where
         // (p + 1) * held_out / len steps up: exactly held_out times in all, evenly spread.
-        order.sort_by_key(|&i| self.labels[i]);
+        order.sort_by_key(|&i| self.labels.get(i));
         let share = |p: usize| (p as u128 * held_out as u128 / len as u128) as usize;
         let (mut kept, mut out) = (Vec::with_capacity(len - held_out), Vec::with_capacity(held_out));
         for (p, &i) in order.iter().enumerate() {
@@ -92,13 +102,16 @@ impl Samples {
 
     /// Checks that there are samples, that lengths agree, and that labels are in range.
     pub fn check(&self) -> Result<(), SamplesError> {
+        if !self.is_labelled() && !self.labels.is_empty() {
+            return Err(SamplesError::NoClasses { labels: self.labels.len() });
+        }
         if self.is_empty() {
             return Err(SamplesError::Empty);
         }
-        let (shape, labels, bytes) = (self.shape, self.len(), self.data.len());
-        let expected = shape.elements().and_then(|n| labels.checked_mul(n as usize));
+        let (shape, samples, bytes) = (self.shape, self.len(), self.data.len());
+        let expected = shape.elements().and_then(|n| samples.checked_mul(n as usize));
         if expected != Some(bytes) || bytes == 0 {
-            return Err(SamplesError::Length { shape, labels, bytes });
+            return Err(SamplesError::Length { shape, samples, bytes });
         }
         match self.labels.iter().position(|&label| label >= self.classes) {
             Some(index) => {
@@ -197,11 +210,27 @@ mod tests {
         assert_eq!(good.check(), Ok(()));
         assert_eq!(good.take(0).check(), Err(SamplesError::Empty));
         let short = Samples { data: vec![0; 7], ..good.clone() };
-        assert_eq!(short.check(), Err(SamplesError::Length { shape: good.shape, labels: 2, bytes: 7 }));
+        assert_eq!(short.check(), Err(SamplesError::Length { shape: good.shape, samples: 2, bytes: 7 }));
         let hollow = Samples { shape: Shape::new(1, 0, 1), data: vec![], ..good.clone() };
-        assert_eq!(hollow.check(), Err(SamplesError::Length { shape: hollow.shape, labels: 2, bytes: 0 }));
+        assert_eq!(hollow.check(), Err(SamplesError::Length { shape: hollow.shape, samples: 2, bytes: 0 }));
+        let bare = Samples { classes: 0, labels: vec![], ..good.clone() };
+        assert_eq!((bare.check(), bare.len()), (Ok(()), 2));
+        let ragged = Samples { data: vec![0; 7], ..bare };
+        assert_eq!(ragged.check(), Err(SamplesError::Length { shape: good.shape, samples: 1, bytes: 7 }));
+        let lost = Samples { classes: 0, ..good.clone() };
+        assert_eq!(lost.check(), Err(SamplesError::NoClasses { labels: 2 }));
         let narrow = Samples { classes: 1, ..good };
         assert_eq!(narrow.check(), Err(SamplesError::Label { index: 1, label: 1, classes: 1 }));
+    }
+
+    #[test]
+    fn samples_without_labels_are_split_and_picked_too() {
+        let samples = Samples { classes: 0, labels: vec![], ..numbered(vec![0; 10]) };
+        let (kept, out) = samples.split(4, 1);
+        assert_eq!((kept.len(), out.len(), kept.is_labelled()), (6, 4, false));
+        let all: BTreeSet<u16> = numbers(&kept).into_iter().chain(numbers(&out)).collect();
+        assert_eq!(all.len(), 10);
+        assert_eq!(numbers(&samples.subset(&[3, 0]).take(1)), [3]);
     }
 
     proptest! {

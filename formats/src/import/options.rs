@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::op::Shape;
-use crate::preprocess::{ChannelOrder, Layout, MAX_CHANNELS, Preprocess};
+use crate::preprocess::{ChannelOrder, Layout, MAX_CHANNELS, Preprocess, Resize};
 
 /// What the caller knows better than the file. Nothing by default.
 #[derive(Clone, Debug, Default)]
@@ -33,17 +33,20 @@ pub struct PreprocessOverrides {
     pub order: Option<ChannelOrder>,
     /// Order of the axes of raw samples.
     pub layout: Option<Layout>,
+    /// What becomes of images of another size.
+    pub resize: Option<Resize>,
 }
 
 impl PreprocessOverrides {
     /// Replaces what is stated.
     pub fn apply(&self, preprocess: &mut Preprocess) {
-        let Preprocess { scale, mean, std, order, layout } = preprocess;
+        let Preprocess { scale, mean, std, order, layout, resize } = preprocess;
         replace(scale, &self.scale);
         replace(mean, &self.mean);
         replace(std, &self.std);
         replace(order, &self.order);
         replace(layout, &self.layout);
+        replace(resize, &self.resize);
     }
 }
 

@@ -6,6 +6,7 @@ use tfc_formats::artifact::{
     WriteError, Writer,
 };
 use tfc_formats::op::{Op, Padding, Shape, ShapeError};
+use tfc_formats::preprocess::Resize;
 
 use crate::crc32;
 use crate::sample::{ARENA, Draft, SCRATCH, csr, example, mixed};
@@ -41,8 +42,8 @@ fn fixed_header() {
     let file = mixed().write().unwrap();
     let len = file.len();
     assert_eq!(tampered(|f| f[0] = 0x88), ArtifactError::Magic);
-    assert_eq!(tampered(|f| f[4] = 2), ArtifactError::Version(2));
-    assert_eq!(tampered(|f| f[4] = 0), ArtifactError::Version(0));
+    assert_eq!(tampered(|f| f[4] = 3), ArtifactError::Version(3));
+    assert_eq!(tampered(|f| f[4] = 1), ArtifactError::Version(1));
     assert_eq!(tampered(|f| f[6] = 1), ArtifactError::Reserved);
     assert_eq!(tampered(|f| f[31] = 1), ArtifactError::Reserved);
     assert_eq!(tampered(|f| f.push(0)), ArtifactError::Length { stated: len as u32, found: len + 1 });
@@ -117,6 +118,8 @@ fn steps_field() -> usize {
 #[test]
 fn header_record() {
     assert_eq!(refused(|d| d.header.preprocess.scale = f32::NAN), ArtifactError::Preprocess);
+    let no_side = |d: &mut Draft| d.header.preprocess.resize = Resize::Shorter(0);
+    assert_eq!(refused(no_side), ArtifactError::Preprocess);
     let two_means = |d: &mut Draft| d.header.preprocess.mean.push(0.0).unwrap();
     assert_eq!(refused(two_means), ArtifactError::Preprocess);
     assert_eq!(refused(|d| d.header.scratch_len = ARENA + 1), ArtifactError::Arena);
@@ -303,7 +306,7 @@ fn error_free(draft: &Draft) -> bool {
 #[test]
 fn messages_are_one_line() {
     let shown = [
-        (ArtifactError::Version(9).to_string(), "format version 9, this program reads 1; update the program"),
+        (ArtifactError::Version(9).to_string(), "format version 9, this program reads 2; update the program"),
         (in_step(3, StepError::Input(ValueError::Dtype)).to_string(), "step 3: an input is not f32"),
         (
             in_step(4, StepError::OutputShape { expected: Shape::new(2, 4, 4) }).to_string(),

@@ -5,7 +5,7 @@ use tfc_formats::artifact::{
     Array, Artifact, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, WriteError, Writer,
 };
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
-use tfc_formats::preprocess::Preprocess;
+use tfc_formats::preprocess::{Preprocess, Resize};
 
 pub(crate) const SCRATCH: u32 = 32;
 pub(crate) const ARENA: u32 = 416;
@@ -124,6 +124,7 @@ pub(crate) fn mixed() -> Draft {
 
     let mut preprocess = Preprocess::default();
     preprocess.mean.push(0.5).unwrap();
+    preprocess.resize = Resize::Exact([300, 4]);
     let header = Header {
         name: "mixed",
         producer: "tests",

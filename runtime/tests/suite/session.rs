@@ -99,6 +99,7 @@ fn raw_samples_are_preprocessed_as_the_file_says() {
                 std: std.into_iter().collect(),
                 order,
                 layout,
+                ..Preprocess::default()
             };
             let file = copy(Shape::new(3, 2, 2), Padding::same(1), preprocess);
             let model = Model::new(&file).unwrap();

@@ -53,6 +53,21 @@ fn files() -> Folder {
     idx_folder(&folder, "cut", 5, &[0, 1], &[0]);
     folder.write("cut/train-images-idx3-ubyte", &idx(&[2, 5, 5], &[0; 49]));
     folder.write("folder/notes.txt", b"no data set");
+    folder.write("ragged/data_batch_1.bin", &[0; 3074]);
+    folder.write("eleven/test_batch.bin", &[10; 3073]);
+    folder.write("broken/cat/1.jpg", b"no image");
+    let mut png = Vec::new();
+    let image = image::GrayImage::new(28, 28);
+    image.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    // As many as can be held out of.
+    (1..=10).for_each(|i| folder.write(&format!("photos/{i}.png"), &png));
+    folder.write("labels.csv", (1..=10).map(|i| format!("{i},0\n")).collect::<String>().as_bytes());
+    folder.write("few.csv", b"2,0\n");
+    folder.write("titles.csv", b"file,class\n1,0\n");
+    let mut tall = Vec::new();
+    let image = image::GrayImage::new(28, 30);
+    image.write_to(&mut std::io::Cursor::new(&mut tall), image::ImageFormat::Png).unwrap();
+    folder.write("tall/cat/1.png", &tall);
 
     folder.write("input.npy", &npy::encode(&[784], &[0.5; 784]));
     folder.write("short.npy", &npy::encode(&[783], &[0.5; 783]));
@@ -178,6 +193,16 @@ fn data_sets() {
         ("labels", "labels/t10k-labels-idx1-ubyte: label 7 of sample 1 is out of range"),
         ("count", "has 2 images, but"),
         ("cut", "cut/train-images-idx3-ubyte: is truncated"),
+        ("ragged", "ragged/data_batch_1.bin: has 3074 bytes; expected records of 3073 bytes"),
+        ("eleven", "eleven/test_batch.bin: record 0 has label 10"),
+        ("broken", "broken/cat/1.jpg: is neither a PNG nor a JPEG image"),
+        ("tall", "tall/cat/1.png: image is 28 wide and 30 high, which does not fit"),
+        ("photos --labels few.csv", "photos/1.png: has no label in few.csv"),
+        ("photos --labels titles.csv", "titles.csv: line 2: class `0`"),
+        ("photos --labels missing.csv", "missing.csv: "),
+        ("photos --labels labels.csv --label-offset 10", "11 classes"),
+        ("photos --labels labels.csv --label-offset 4294967295", "out of range"),
+        ("twelve --labels labels.csv", "labels.csv: `twelve` is no folder of images without classes"),
         ("builtin:digits?train=0", "train=0"),
         ("builtin:letters", "`builtin:letters`"),
         ("twelve", "12 classes"),
@@ -186,17 +211,22 @@ fn data_sets() {
         "compile good.safetensors -o out.tfc --sparsity 0.5 --epochs 1 --device cpu --data DATA",
         "train lenet_300_100 -o out.safetensors --epochs 1 --device cpu --data DATA",
     ];
-    let evaluated = &bad[..bad.len() - 1];
     let mut cases: Vec<(String, &str)> = bad
         .iter()
         .flat_map(|(data, named)| verbs.map(|verb| (verb.replace("DATA", data), *named)))
-        .chain(evaluated.iter().map(|(data, named)| (format!("eval good.tfc --data {data}"), *named)))
+        .chain(bad.iter().map(|(data, named)| (format!("eval good.tfc --split train --data {data}"), *named)))
         .collect();
     cases.push((
         verbs[0].replace("DATA", "small"),
         "data set `small` has samples of 1x5x5, the network takes 784",
     ));
     cases.push((verbs[1].replace("DATA", "small"), "samples are 1x5x5, the network takes 1x28x28"));
+    cases.push((verbs[1].replace("DATA", "photos"), "samples have no labels"));
+    cases.push(("eval good.tfc --split train --data photos".to_owned(), "samples have no labels"));
+    cases.push((
+        "eval good.tfc --data photos --labels labels.csv".to_owned(),
+        "data set `photos` has no test set; give the other --split",
+    ));
     cases.push((
         "eval good.tfc --data small".to_owned(),
         "takes 784 inputs a sample (784), the data set has 25",
@@ -262,6 +292,7 @@ fn numbers_out_of_range() {
         ("--rate=nan", "learning rate is NaN"),
         ("--momentum=1", "momentum is 1"),
         ("--decay=-1", "weight decay is -1"),
+        ("--shift-crop=28", "images of 1x28x28 cannot be shifted by 28 pixels"),
     ];
     let mut cases = vec![
         ("compile good.safetensors -o out.tfc --max-drop=1".to_owned(), "--data"),
@@ -338,6 +369,8 @@ fn names_of_options() {
         ("compile good.safetensors -o out.tfc --low-rank cp", "expected auto, svd, tri or off"),
         ("compile good.safetensors -o out.tfc --sparsity 0.5 --max-drop 1", "--max-drop"),
         ("compile good.safetensors -o out.tfc --input-shape 3x4", "3x4"),
+        ("compile good.safetensors -o out.tfc --resize 0", "expected a side such as 256"),
+        ("compile good.safetensors -o out.tfc --labels labels.csv", "--data"),
         ("compile good.safetensors -o out.tfc --optimizer lion", "lion"),
         ("eval good.tfc", "--data"),
         ("inspect good.tfc --format yaml", "yaml"),

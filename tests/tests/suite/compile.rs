@@ -95,6 +95,7 @@ fn names_in_json_are_stable() {
         "layers",
         "network",
         "notes",
+        "one_shot",
         "options",
         "passes",
         "producer",
@@ -116,6 +117,7 @@ fn names_in_json_are_stable() {
         "nonzeros",
         "op",
         "output",
+        "selection",
         "shared",
         "weights",
         "weights_removed",
@@ -126,12 +128,14 @@ fn names_in_json_are_stable() {
     assert_eq!(keys(&report["test"]), ["artifact", "dense", "pruned", "samples"]);
     assert_eq!(keys(&report["history"][0]), ["pruned", "seconds", "train", "validation"]);
     let options = [
+        "calibration_samples",
         "goal",
         "half",
         "held_out",
         "iterations",
         "low_rank",
         "method",
+        "one_shot",
         "rank",
         "rounds",
         "scope",

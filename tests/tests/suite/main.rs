@@ -5,8 +5,10 @@ mod common;
 mod compile;
 mod diff;
 mod execute;
+mod images;
 #[cfg(unix)]
 mod interrupt;
+mod one_shot;
 mod passes;
 mod train;
 

@@ -1,11 +1,12 @@
-//! The processor as a [`Device`]: `faer` for matrix products, rayon for everything else.
+//! The processor as a [`Device`]: `faer` for matrix products, `pulp`'s vectors for convolutions,
+//! rayon for everything else.
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of a fixed size, and
 //! the partial results of a reduction are added in a fixed order.
 
+mod conv;
 mod elementwise;
 mod gemm;
-mod im2col;
 mod loss;
 mod lrn;
 mod norm;
@@ -17,7 +18,9 @@ mod window;
 
 use tfc_formats::op::Activation;
 
-use super::{Device, DeviceError, Divisor, Images, Mat, MatMut, Norm, Response, Targets, Update, Window};
+use super::{
+    Convolution, Device, DeviceError, Divisor, Mat, MatMut, Norm, Response, Targets, Update, Window,
+};
 
 /// The processor. Work runs on rayon's current thread pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,12 +69,39 @@ impl Device for Cpu {
         gemm::gemm(mnk, alpha, a, b, beta, c);
     }
 
-    fn im2col(&self, window: &Window, images: Images, x: &Vec<f32>, cols: &mut Vec<f32>) {
-        im2col::im2col(window, images, x, cols);
+    fn conv(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        bias: Option<&Vec<f32>>,
+        y: &mut Vec<f32>,
+    ) {
+        conv::conv(conv, batch, x, weight, bias.map(Vec::as_slice), y);
     }
 
-    fn col2im(&self, window: &Window, images: Images, cols: &Vec<f32>, dx: &mut Vec<f32>) {
-        im2col::col2im(window, images, cols, dx);
+    fn conv_weight_gradient(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        beta: f32,
+        dw: &mut Vec<f32>,
+    ) {
+        conv::weight_gradient(conv, batch, x, dy, beta, dw);
+    }
+
+    fn conv_input_gradient(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        weight: &Vec<f32>,
+        dy: &Vec<f32>,
+        dx: &mut Vec<f32>,
+    ) {
+        conv::input_gradient(conv, batch, weight, dy, dx);
     }
 
     fn flatten(&self, c_batch_hw: [usize; 3], back: bool, from: &Vec<f32>, to: &mut Vec<f32>) {

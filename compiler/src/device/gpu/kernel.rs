@@ -7,6 +7,9 @@ pub(super) enum Kernel {
     GemmReduce,
     Im2col,
     Col2im,
+    Depthwise,
+    DepthwiseInputGradient,
+    DepthwiseWeightGradient,
     Flatten,
     AddBias,
     RowSums,
@@ -49,6 +52,9 @@ impl Kernel {
             Kernel::GemmReduce => (source!("gemm_reduce"), 1, 1),
             Kernel::Im2col => (source!("window", "im2col"), 1, 1),
             Kernel::Col2im => (source!("window", "col2im"), 1, 1),
+            Kernel::Depthwise => (source!("window", "depthwise"), 2, 1),
+            Kernel::DepthwiseInputGradient => (source!("window", "depthwise_input_gradient"), 2, 1),
+            Kernel::DepthwiseWeightGradient => (source!("window", "sum", "depthwise_weight_gradient"), 2, 1),
             Kernel::Flatten => (source!("flatten"), 1, 1),
             Kernel::AddBias => (source!("add_bias"), 1, 1),
             Kernel::RowSums => (source!("sum", "row_sums"), 1, 1),
@@ -136,7 +142,7 @@ impl Kernel {
 }
 
 /// Bytes of the largest parameter block of a shader.
-pub(super) const IMMEDIATES: u32 = 84;
+pub(super) const IMMEDIATES: u32 = 92;
 
 /// A compiled shader.
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 //! to 4 GiB) is a failure that the next download reports.
 
 mod adapter;
+mod conv;
 mod elementwise;
 mod gemm;
 mod kernel;
@@ -26,8 +27,10 @@ use tfc_formats::op::Activation;
 pub use adapter::{Adapter, Selection, list};
 pub use memory::Buffer;
 
-use self::{kernel::Kernel, recorder::Recorder, window::Sliding};
-use super::{Device, DeviceError, Divisor, Images, Mat, MatMut, Norm, Response, Targets, Update, Window};
+use self::{conv::Conv, kernel::Kernel, recorder::Recorder, window::Sliding};
+use super::{
+    Convolution, Device, DeviceError, Divisor, Mat, MatMut, Norm, Response, Targets, Update, Window,
+};
 
 /// An open GPU.
 #[derive(Debug)]
@@ -98,12 +101,39 @@ impl Device for Gpu {
         gemm::gemm(&self.recorder, mnk, alpha, a, b, beta, c);
     }
 
-    fn im2col(&self, window: &Window, images: Images, x: &Buffer, cols: &mut Buffer) {
-        Sliding::new(&self.recorder, window, images).im2col(x, cols);
+    fn conv(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        x: &Buffer,
+        weight: &Buffer,
+        bias: Option<&Buffer>,
+        y: &mut Buffer,
+    ) {
+        Conv::new(&self.recorder, conv, batch).forward(x, weight, bias, y);
     }
 
-    fn col2im(&self, window: &Window, images: Images, cols: &Buffer, dx: &mut Buffer) {
-        Sliding::new(&self.recorder, window, images).col2im(cols, dx);
+    fn conv_weight_gradient(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        x: &Buffer,
+        dy: &Buffer,
+        beta: f32,
+        dw: &mut Buffer,
+    ) {
+        Conv::new(&self.recorder, conv, batch).weight_gradient(x, dy, beta, dw);
+    }
+
+    fn conv_input_gradient(
+        &self,
+        conv: &Convolution,
+        batch: usize,
+        weight: &Buffer,
+        dy: &Buffer,
+        dx: &mut Buffer,
+    ) {
+        Conv::new(&self.recorder, conv, batch).input_gradient(weight, dy, dx);
     }
 
     fn flatten(&self, c_batch_hw: [usize; 3], back: bool, from: &Buffer, to: &mut Buffer) {

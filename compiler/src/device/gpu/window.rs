@@ -1,11 +1,22 @@
-//! Sliding windows: patches and pooling.
+//! Sliding windows: patches, pooling and depthwise convolutions.
 
 use super::{
     kernel::{Kernel, Word},
     memory::Buffer,
     recorder::Recorder,
 };
-use crate::device::{Divisor, Images, Window};
+use crate::device::{Divisor, Window};
+
+/// Which images of a batch an operation works on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Images {
+    /// Images in the buffer.
+    pub(super) batch: usize,
+    /// First one worked on.
+    pub(super) first: usize,
+    /// Number worked on.
+    pub(super) count: usize,
+}
 
 /// Most loop iterations of an invocation: a software rasteriser (llvmpipe) ends one after
 /// 65,535 without a word. Larger windows take several passes.
@@ -20,13 +31,15 @@ pub(super) struct Sliding<'a> {
     window: Window,
     images: Images,
     padded: bool,
+    fan_out: usize,
+    beta: f32,
 }
 
 impl<'a> Sliding<'a> {
     pub(super) fn new(recorder: &'a Recorder, window: &Window, images: Images) -> Self {
         let Images { batch, first, count } = images;
         assert!(first + count <= batch, "images {first} to {} of {batch}", first + count);
-        Self { recorder, window: *window, images, padded: false }
+        Self { recorder, window: *window, images, padded: false, fan_out: 1, beta: 0.0 }
     }
 
     pub(super) fn pooling(recorder: &'a Recorder, window: &Window, batch: usize) -> Self {
@@ -35,6 +48,11 @@ impl<'a> Sliding<'a> {
 
     pub(super) fn dividing_by(self, divisor: Divisor) -> Self {
         Self { padded: divisor == Divisor::Padded, ..self }
+    }
+
+    /// Of a depthwise convolution that gives so many outputs of each channel.
+    pub(super) fn with_fan_out(self, fan_out: usize) -> Self {
+        Self { fan_out, ..self }
     }
 
     /// Elements of all images' planes.
@@ -56,15 +74,25 @@ impl<'a> Sliding<'a> {
         self.window.kernel[0] * self.window.kernel[1]
     }
 
+    /// Weights of a depthwise convolution.
+    fn weights(&self) -> usize {
+        self.window.c * self.fan_out * self.taps()
+    }
+
     /// One pass, or as many as the nested loops of an invocation take.
-    fn run(&self, kernel: Kernel, buffers: &[&Buffer], items: usize, [outer, inner]: [usize; 2]) {
+    fn run(&self, kernel: Kernel, buffers: &[&Buffer], items: usize, loops: [usize; 2]) {
+        self.run_groups(kernel, buffers, items.div_ceil(256), loops);
+    }
+
+    /// [`run`](Self::run) of so many workgroups.
+    fn run_groups(&self, kernel: Kernel, buffers: &[&Buffer], groups: usize, [outer, inner]: [usize; 2]) {
         if inner >= MAX_ITERATIONS {
             return self.recorder.fail(format!("a window of {inner} columns is too wide; use the CPU"));
         }
         let step = MAX_ITERATIONS / (inner + 1);
         for from in (0..outer).step_by(step) {
             let params: Vec<Word> = self.params().chain([from.into(), (from + step).into()]).collect();
-            self.recorder.run(kernel, buffers, items, &params);
+            self.recorder.run_groups(kernel, buffers, [groups, 1], &params);
         }
     }
 
@@ -75,8 +103,9 @@ impl<'a> Sliding<'a> {
             .into_iter()
             .chain([kernel, stride, dilation].into_iter().flatten())
             .chain([pad.top, pad.left, pad.bottom, pad.right].map(usize::from))
-            .chain([batch, first, count, usize::from(self.padded)])
+            .chain([batch, first, count, usize::from(self.padded), self.fan_out])
             .map(Word::from)
+            .chain([self.beta.into()])
     }
 
     /// Loops over the taps of a window.
@@ -103,6 +132,32 @@ impl<'a> Sliding<'a> {
         assert_holds(cols, self.outputs() * self.taps());
         assert_holds(dx, self.inputs());
         self.run(Kernel::Col2im, &[cols, dx], self.worked_on(), self.over_windows());
+    }
+
+    pub(super) fn depthwise(&self, x: &Buffer, weight: &Buffer, y: &Buffer) {
+        assert_holds(x, self.inputs());
+        assert_holds(weight, self.weights());
+        assert_holds(y, self.outputs() * self.fan_out);
+        let items = self.outputs() * self.fan_out;
+        self.run(Kernel::Depthwise, &[x, weight, y], items, self.over_taps());
+    }
+
+    pub(super) fn depthwise_input_gradient(&self, weight: &Buffer, dy: &Buffer, dx: &Buffer) {
+        assert_holds(weight, self.weights());
+        assert_holds(dy, self.outputs() * self.fan_out);
+        assert_holds(dx, self.inputs());
+        let [rows, columns] = self.over_windows();
+        let loops = [rows, columns * (self.fan_out + 1)];
+        self.run(Kernel::DepthwiseInputGradient, &[weight, dy, dx], self.inputs(), loops);
+    }
+
+    pub(super) fn depthwise_weight_gradient(self, x: &Buffer, dy: &Buffer, beta: f32, dw: &Buffer) {
+        assert_holds(x, self.inputs());
+        assert_holds(dy, self.outputs() * self.fan_out);
+        assert_holds(dw, self.weights());
+        let loops = [self.images.batch, (self.window.oh * self.window.ow).div_ceil(64)];
+        let this = Self { beta, ..self };
+        this.run_groups(Kernel::DepthwiseWeightGradient, &[x, dy, dw], this.weights(), loops);
     }
 
     pub(super) fn max_pool(&self, x: &Buffer, y: &Buffer, argmax: &Buffer) {

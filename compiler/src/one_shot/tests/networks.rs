@@ -245,6 +245,27 @@ fn residual_networks_come_closer_than_by_magnitude() {
     }
 }
 
+/// What a score says is what the output's relative error becomes when that weight goes.
+#[test]
+fn scores_are_errors_of_the_output() {
+    for (groups, seed) in [(1, 1), (2, 2), (4, 3)] {
+        let mut b = Builder::new(Shape::new(4, 6, 6), seed);
+        b.conv(conv(4, groups), 0, true);
+        let samples = samples(b.network.input, 20, seed);
+        let stop = AtomicBool::new(false);
+        let scores = scores(&Cpu, &b.network, &samples, &mut |_| {}, &stop).unwrap();
+        let masks = prune::masks(&b.network, &scores, 1e-9, Scope::Global, &Masks::keep_all(&b.network));
+        let removed = masks.get(0).unwrap().iter().position(|keep| !keep).unwrap();
+        let told = f64::from(scores.get(0).unwrap()[removed]) * 36f64.powf(0.25);
+        let (found, _) = corrected(&b.network, &samples, &masks);
+        assert_eq!(found.tensors[0].data[removed], 0.0);
+        assert_eq!(found.tensors[0].nonzeros() + 1, found.tensors[0].data.len());
+        let error = relative_error(&outputs(&b.network, &samples), &outputs(&found, &samples), 4);
+        // The ridge counts in the score and not in the error.
+        assert!(error <= told + 1e-6 && error >= 0.3 * told, "{groups} groups: {error}, told {told}");
+    }
+}
+
 /// Selections of channels are not weights, zeros stay, and shared weights are only masked.
 #[test]
 fn what_cannot_be_corrected() {

@@ -54,17 +54,24 @@ fn vectors_are_flat_and_their_own_means() {
 
 #[test]
 fn an_activation_behind_one_of_its_range_goes() {
-    use Activation::{LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
-    let leaky = LeakyRelu { alpha: 0.1 };
+    use Activation::{HardSigmoid, LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
+    let (leaky, hard) = (LeakyRelu { alpha: 0.1 }, HardSigmoid { alpha: 0.2 });
     let is_removed = |first, second| {
         let mut graph = Graph::new(Shape::vector(2));
         let value = graph.plain(Op::Activation(first), &[0]);
         graph.plain(Op::Activation(second), &[value]);
         passed(&graph.finish()).0.nodes.len() == 1
     };
-    for (first, second) in
-        [(Relu, Relu), (Relu6, Relu), (Relu6, Relu6), (Sigmoid, Relu), (Sigmoid, Relu6), (Relu, leaky)]
-    {
+    for (first, second) in [
+        (Relu, Relu),
+        (Relu6, Relu),
+        (Relu6, Relu6),
+        (Sigmoid, Relu),
+        (Sigmoid, Relu6),
+        (hard, Relu),
+        (hard, Relu6),
+        (Relu, leaky),
+    ] {
         assert!(is_removed(first, second), "{second:?} of {first:?}");
     }
     for (first, second) in [(Relu, Relu6), (leaky, leaky), (Tanh, Relu), (Sigmoid, Sigmoid), (Tanh, Tanh)] {

@@ -48,10 +48,6 @@ pub(super) struct Run<'r, D: Device> {
     pub(super) mode: Mode,
     /// This layer's own buffers.
     pub(super) saved: &'r mut [D::Buffer],
-    /// Shared by all convolutions; garbage between calls.
-    pub(super) columns: &'r mut D::Buffer,
-    /// Zeros, as many as the longest value has.
-    pub(super) zeros: &'r D::Buffer,
 }
 
 /// Forward and backward of one node. For one batch the executor calls `forward`,
@@ -66,11 +62,6 @@ pub(super) trait Layer<D: Device> {
     /// Most samples that it takes at once.
     fn max_batch(&self) -> usize {
         usize::MAX
-    }
-
-    /// Elements that the layer wants of the shared column buffer for batches of this size.
-    fn columns(&self, _batch: usize) -> usize {
-        0
     }
 
     /// Computes the output.
@@ -117,7 +108,7 @@ pub(super) trait Layer<D: Device> {
 pub(super) fn layer<D: Device>(op: &Op, inputs: &[Shape], output: Shape) -> Option<Box<dyn Layer<D>>> {
     let x = inputs[0];
     Some(match op {
-        Op::Conv2d(conv) => Box::new(conv::Conv::new(conv, x, output)),
+        Op::Conv2d(conv) => Box::new(conv::geometry(conv, x, output)),
         Op::Dense(dense) => Box::new(dense::Dense::new(dense, x)),
         Op::MaxPool(pool) => Box::new(pool::Max::new(pool, x, output)),
         Op::AvgPool(pool) => Box::new(pool::Average::new(pool, x, output)),

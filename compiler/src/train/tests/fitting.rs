@@ -246,6 +246,9 @@ fn inputs_that_do_not_fit_are_refused() {
     assert!(matches!(evaluated(empty), TrainError::Empty("evaluation")));
     let other = Samples { shape: Shape::new(1, 4, 16), ..samples.clone() };
     assert!(matches!(evaluated(other), TrainError::Input { .. }));
+    let bare = Samples { classes: 0, labels: Vec::new(), ..samples.clone() };
+    assert_eq!(logits(&Cpu, &network, &bare, 2).unwrap(), logits(&Cpu, &network, &samples, 2).unwrap());
+    assert!(matches!(evaluated(bare), TrainError::Unlabelled("evaluation")));
     let more = Samples { classes: 5, ..samples };
     assert!(matches!(evaluated(more), TrainError::Classes { found: 5, network: 4, .. }));
 }

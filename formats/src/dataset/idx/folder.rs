@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
 
-use super::read;
-use crate::dataset::{Dataset, DatasetError, Format, Samples};
+use super::{Idx, read};
+use crate::dataset::samples::elements;
+use crate::dataset::{Dataset, DatasetError, Format, LoadOptions, Samples};
 use crate::op::Shape;
 
 pub(in crate::dataset) const FORMAT: Format = Format {
@@ -54,7 +55,8 @@ fn find(folder: &Path) -> io::Result<Vec<Entry>> {
     Ok(found)
 }
 
-fn load(spec: &str) -> Result<Dataset, DatasetError> {
+fn load(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> {
+    options.refuse_table(spec)?;
     let folder = Path::new(spec);
     let found = find(folder).map_err(|error| DatasetError::Io { file: folder.to_owned(), error })?;
     let [train_images, train_labels] = [false, true].map(|labels| pick(folder, &found, false, labels));
@@ -73,7 +75,7 @@ fn load(spec: &str) -> Result<Dataset, DatasetError> {
     for (samples, file) in [(&train, train_labels), (&test, test_labels)] {
         samples.check().map_err(|error| DatasetError::Samples { file, error })?;
     }
-    Ok(Dataset { name: spec.to_owned(), train, test })
+    Ok(Dataset { name: spec.to_owned(), class_names: Vec::new(), train, test })
 }
 
 /// The one file for a purpose; the raw one where there is a `.gz` beside it.
@@ -96,41 +98,49 @@ fn pick(folder: &Path, found: &[Entry], test: bool, labels: bool) -> Result<Path
     }
 }
 
-/// Images `[N, H, W]` or `[N, C, H, W]` with their labels `[N]`. The number of classes is not
-/// known yet.
-fn read_split(images_file: &Path, labels_file: &Path) -> Result<Samples, DatasetError> {
-    let open = |file: &Path| match File::open(file) {
+fn open(file: &Path) -> Result<Idx, DatasetError> {
+    match File::open(file) {
         Ok(open) => read(file, BufReader::new(open)),
         Err(error) => Err(DatasetError::Io { file: file.to_owned(), error }),
-    };
-    let images = open(images_file)?;
+    }
+}
+
+/// Images `[N, H, W]` or `[N, C, H, W]`: their shape, and all one after the other.
+pub(in crate::dataset) fn images(file: &Path) -> Result<(Shape, Vec<u8>), DatasetError> {
+    let images = open(file)?;
     let shape = match images.dims[..] {
         [_, h, w] => shape(1, h, w),
         [_, c, h, w] => shape(c, h, w),
         _ => {
-            let (file, found) = (images_file.to_owned(), images.dims.len());
+            let (file, found) = (file.to_owned(), images.dims.len());
             return Err(DatasetError::Rank { file, found, expected: "3 (N, H, W) or 4 (N, C, H, W)" });
         }
     };
-    let Some(shape) = shape else {
-        return Err(DatasetError::TooLarge { file: images_file.to_owned(), dims: images.dims });
-    };
+    match shape {
+        Some(shape) => Ok((shape, images.data)),
+        None => Err(DatasetError::TooLarge { file: file.to_owned(), dims: images.dims }),
+    }
+}
+
+/// Images with their labels `[N]`. The number of classes is not known yet.
+fn read_split(images_file: &Path, labels_file: &Path) -> Result<Samples, DatasetError> {
+    let (shape, data) = images(images_file)?;
     let labels = open(labels_file)?;
     if labels.dims.len() != 1 {
         let (file, found) = (labels_file.to_owned(), labels.dims.len());
         return Err(DatasetError::Rank { file, found, expected: "1 (N)" });
     }
-    let (image_count, label_count) = (images.dims[0], labels.dims[0]);
+    let (image_count, label_count) = (data.len() / elements(shape), labels.dims[0]);
     if image_count != label_count {
         let (images, labels) = (images_file.to_owned(), labels_file.to_owned());
         return Err(DatasetError::Count { images, image_count, labels, label_count });
     }
     let labels = labels.data.into_iter().map(u32::from).collect();
-    Ok(Samples { shape, classes: 0, data: images.data, labels })
+    Ok(Samples { shape, classes: 0, data, labels })
 }
 
 /// A shape whose elements can be counted in 32 bits.
-fn shape(c: usize, h: usize, w: usize) -> Option<Shape> {
+pub(in crate::dataset) fn shape(c: usize, h: usize, w: usize) -> Option<Shape> {
     let [c, h, w] = [c, h, w].map(|n| u32::try_from(n).ok());
     let shape = Shape::new(c?, h?, w?);
     shape.elements().map(|_| shape)

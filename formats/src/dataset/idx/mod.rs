@@ -11,7 +11,7 @@ use std::vec::Vec;
 
 use flate2::bufread::MultiGzDecoder;
 
-pub(super) use folder::FORMAT;
+pub(super) use folder::{FORMAT, images, shape};
 
 use super::DatasetError;
 
@@ -85,7 +85,7 @@ fn read_plain(file: &Path, mut from: impl Read) -> Result<Idx, DatasetError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::format;
     use std::io::Write;
     use std::path::PathBuf;

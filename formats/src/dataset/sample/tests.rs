@@ -1,4 +1,6 @@
-use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage, Rgba};
+use std::io::Cursor;
+
+use image::{GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba};
 use npyz::WriterBuilder;
 use proptest::prelude::*;
 

@@ -14,6 +14,7 @@
 //! std = [0.5]
 //! order = "rgb"                   # or "bgr"
 //! layout = "chw"                  # or "hwc"
+//! resize = { shorter = 256 }      # images of another size: or { exact = [rows, columns] } or "crop"
 //!
 //! [[node]]
 //! name = "conv1"                  # default: op and position, as in "conv2d_1"

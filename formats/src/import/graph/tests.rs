@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::attributes::OPS;
 use super::*;
 use crate::op::{Activation, Conv2d, Dense, Padding, Pool};
-use crate::preprocess::{ChannelOrder, Layout};
+use crate::preprocess::{ChannelOrder, Layout, Resize};
 
 fn conv(out_channels: u32, kernel: [u16; 2]) -> Conv2d {
     Conv2d { out_channels, kernel, stride: [1; 2], dilation: [1; 2], pad: Padding::default(), groups: 1 }
@@ -362,6 +362,10 @@ fn graphs() -> impl Strategy<Value = Graph> {
     (head, prop::collection::vec(node, 0..8)).prop_map(|((name, [c, h, w], output, numbers), nodes)| {
         let mut graph = Graph { name, ..Graph::new(Shape { c, h, w }) };
         graph.preprocess.scale = f32::from(numbers[0]) / 3.0;
+        let side = u16::from(numbers[0].unsigned_abs()).max(1);
+        graph.preprocess.resize =
+            [Resize::Refuse, Resize::Crop, Resize::Shorter(side), Resize::Exact([side, 7])]
+                [usize::from(side % 4)];
         graph.preprocess.mean.extend(numbers.map(|n| f32::from(n) * 0.1));
         for (index, (mut op, name, inputs, bias)) in nodes.into_iter().enumerate() {
             let mut select = None;

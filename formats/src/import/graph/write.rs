@@ -8,7 +8,7 @@ use toml::Value;
 
 use super::fields::{fields, number};
 use super::{Graph, GraphNode};
-use crate::preprocess::{ChannelOrder, Layout, Preprocess};
+use crate::preprocess::{ChannelOrder, Layout, Preprocess, Resize};
 
 /// Comment lines, without their `#`, for a person who completes a description.
 #[derive(Default)]
@@ -132,5 +132,13 @@ impl Text {
         };
         self.field("order", order);
         self.field("layout", layout);
+        match p.resize {
+            Resize::Refuse => {}
+            Resize::Crop => self.field("resize", "crop"),
+            Resize::Shorter(side) => self.line(&format!("resize = {{ shorter = {side} }}")),
+            Resize::Exact([rows, columns]) => {
+                self.line(&format!("resize = {{ exact = [{rows}, {columns}] }}"))
+            }
+        }
     }
 }

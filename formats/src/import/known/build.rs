@@ -10,7 +10,7 @@ use crate::import::graph::Graph;
 use crate::import::tensors::{Entry, Tensors};
 use crate::network::ValueId;
 use crate::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
-use crate::preprocess::ChannelOrder;
+use crate::preprocess::{ChannelOrder, Resize};
 
 /// A graph that grows at [`last`](Self::last). What adds a layer with tensors is `None` if the
 /// file does not have them with the right rank and kernel; whether sizes chain is found out when
@@ -296,8 +296,14 @@ impl<'t> Builder<'t> {
         preprocess.order = order;
     }
 
-    /// Bytes / 255, normalised by the colours of ImageNet as torchvision does.
+    /// Images as torchvision evaluates networks of ImageNet.
     pub(super) fn imagenet(&mut self) {
+        self.imagenet_colours();
+        self.resize(256);
+    }
+
+    /// Bytes / 255, normalised by the colours of ImageNet as torchvision does.
+    pub(super) fn imagenet_colours(&mut self) {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         self.preprocess(1.0 / 255.0, &mean, &std, ChannelOrder::Rgb);
     }
@@ -305,6 +311,17 @@ impl<'t> Builder<'t> {
     /// Bytes in the order blue, green, red minus the mean colour of ImageNet, as Caffe does.
     pub(super) fn imagenet_caffe(&mut self) {
         self.preprocess(1.0, &[104.0, 117.0, 123.0], &[], ChannelOrder::Bgr);
+        self.resize(256);
+    }
+
+    /// Makes the shorter side of images so long, of which the centre is taken, if the input is at most
+    /// that and more than half of it: a smaller one was trained on other images.
+    pub(super) fn resize(&mut self, shorter: u16) {
+        let input = self.graph.input;
+        let side = u32::from(shorter);
+        if input.h.max(input.w) <= side && 2 * input.h.min(input.w) > side {
+            self.graph.preprocess.resize = Resize::Shorter(shorter);
+        }
     }
 
     /// Counts a tensor that is no parameter as used.

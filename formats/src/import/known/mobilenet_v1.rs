@@ -82,5 +82,7 @@ fn folded(tensors: Option<&Tensors<'_>>, input: Option<Shape>) -> Option<Graph> 
     b.then("pool", Op::GlobalAvgPool);
     b.conv("layer27_conv", conv(1001, 1))?;
     b.preprocess(1.0, &[128.0], &[128.0], ChannelOrder::Rgb);
+    // The middle 7/8 of an image, as TensorFlow's evaluation takes it.
+    b.resize(146);
     b.finish()
 }

@@ -43,7 +43,7 @@ fn build(tensors: Option<&Tensors<'_>>, input: Option<Shape>) -> Option<Graph> {
     b.then("pool", Op::GlobalAvgPool);
     b.dense(head, 10)?;
     if head == "linear" {
-        b.imagenet();
+        b.imagenet_colours();
     } else if projections {
         // Distiller's networks.
         b.preprocess(1.0 / 255.0, &[0.5; 3], &[0.5; 3], ChannelOrder::Rgb);

@@ -16,7 +16,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
     let rows = reach(iy, p.top, p.sh, p.dh, p.kh, p.oh);
     let columns = reach(ix, p.left, p.sw, p.dw, p.kw, p.ow);
+    let to = ((c * p.batch + p.first + image) * p.h + iy) * p.w + ix;
     var sum = 0.0;
+    if p.from_step > 0 {
+        sum = dx[to];
+    }
     for (var oy = rows.x + p.from_step; oy < min(rows.x + p.to_step, rows.y); oy++) {
         let ky = tap_on(iy, oy, p.top, p.sh, p.dh, p.kh);
         if ky < 0 {
@@ -29,5 +33,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             }
         }
     }
-    dx[((c * p.batch + p.first + image) * p.h + iy) * p.w + ix] += sum;
+    dx[to] = sum;
 }

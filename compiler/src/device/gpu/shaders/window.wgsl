@@ -20,6 +20,9 @@ struct Window {
     count: i32,
     // Averages: whether taps on the padding count.
     padded: u32,
+    // Depthwise convolutions: outputs of an input channel, and the factor of what `dw` held.
+    fan_out: i32,
+    beta: f32,
     // Steps of the outer loop that this pass takes; a later pass adds to what an earlier one left.
     from_step: i32,
     to_step: i32,
