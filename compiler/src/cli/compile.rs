@@ -24,6 +24,8 @@ use super::{CheckFailed, Global};
 ///
 /// Without --data weights stay as they are: zeros are stored as such, values as f16 where the
 /// outputs for random inputs agree. With --data the network is pruned, fine-tuned and measured.
+/// With --calibration, or --data without labels, and --sparsity it is pruned in one shot: the
+/// weights that remain are corrected layer by layer.
 /// How far is a share of zeros or a budget. Where a budget cannot be met, the exit status is 1 and
 /// the nearest artifact is written with extension .nearest.tfc instead.
 #[derive(Debug, clap::Args)]
@@ -136,7 +138,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         check_distinct(report, &args.input)?;
         check_distinct(report, &output)?;
     }
-    let options = options(args, data.is_some());
+    let options = options(args, data.is_some(), calibration.is_some());
     let nearest = output.with_extension("nearest.tfc");
     if matches!(options.goal, Goal::Budget(_)) {
         check_writable(&nearest, args.force)?;
@@ -222,7 +224,7 @@ fn drive<D: crate::device::Device>(
     Ok(compiled?)
 }
 
-fn options(args: &Args, has_data: bool) -> Options {
+fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
     /// Points of validation accuracy that may go if a person says nothing.
     const MAX_DROP: f64 = 0.25;
     let factorizes = matches!(args.low_rank, LowRank::Svd | LowRank::Tri);
@@ -247,7 +249,7 @@ fn options(args: &Args, has_data: bool) -> Options {
         iterations: args.iterations,
         solver: args.solver,
         half: args.precision == "auto",
-        one_shot: args.one_shot || args.calibration.is_some(),
+        one_shot: args.one_shot || calibrates,
         calibration_samples: args.calibration_samples,
         held_out: args.training.held_out,
         training: args.training.options((args.distill != 0.0).then_some(distill)),

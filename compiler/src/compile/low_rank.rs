@@ -79,7 +79,7 @@ pub(super) fn all_by_tri<D: Device>(
             notes.push("dense layers share weights already; left as they are".to_owned());
             continue;
         }
-        let factors = factorize(device, network, group, options, progress)?;
+        let factors = factorize(device, network, group, options, progress)?.orthonormal();
         let (first, last) = (factors.objective.first(), factors.objective.last());
         let ranks: Vec<String> = factors.g.iter().map(|g| format!("{}x{}", g.rows, g.cols)).collect();
         let replaced = match factors.group.kind {

@@ -225,6 +225,10 @@ fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result
         Goal::Budget(Budget { max_drop: Some(_), .. }) if data.is_none() => {
             return Err(CompileError::NeedsData);
         }
+        Goal::Sparsity(_) if options.one_shot && options.scores_by_choice() => {
+            "one-shot pruning chooses weights by what they cost the outputs; leave out --method and --scope"
+                .to_owned()
+        }
         _ => return check_data(network, data, options),
     };
     Err(CompileError::Option(fault))

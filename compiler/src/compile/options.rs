@@ -108,6 +108,11 @@ impl Options {
         self.goal != Goal::Keep || matches!(self.low_rank, LowRank::Svd | LowRank::Tri)
     }
 
+    /// Whether a score or a scope was asked for, other than the usual ones.
+    pub(super) fn scores_by_choice(&self) -> bool {
+        self.method != Method::Magnitude || self.scope != Scope::default()
+    }
+
     /// Settings of the tri-factorization that scores and factors come from.
     pub fn factors(&self) -> factorize::Options {
         let Self { rank, iterations, solver, seed, .. } = *self;

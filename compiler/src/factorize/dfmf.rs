@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use faer::{Accum, MatMut, MatRef, Par};
+use nalgebra::DMatrix;
 use tfc_formats::network::{Network, TensorId};
 
 use super::state::{Matrices, Problem, State, duplicate};
@@ -174,6 +175,27 @@ impl Factors {
             }
         }
         Some(data)
+    }
+
+    /// The same reconstructions from orthonormal factors, which have negative values too: with
+    /// `G = Q R` of each type, `Q` takes its place and `S` becomes `R_row S R_col^T`. The columns of
+    /// a non-negative `G` are much alike and differ in scale, so that `S` is made of large values
+    /// that cancel, and a chain of such layers can diverge when it is trained.
+    pub fn orthonormal(mut self) -> Self {
+        let matrix = |m: &Matrix| {
+            DMatrix::from_row_iterator(m.rows, m.cols, m.data.iter().map(|&value| f64::from(value)))
+        };
+        let rounded = |m: &DMatrix<f64>| Matrix {
+            rows: m.nrows(),
+            cols: m.ncols(),
+            data: m.transpose().iter().map(|&value| value as f32).collect(),
+        };
+        let qr: Vec<_> = self.g.iter().map(|g| matrix(g).qr().unpack()).collect();
+        for (relation, s) in self.group.relations.iter().zip(&mut self.s) {
+            *s = rounded(&(&qr[relation.row].1 * matrix(s) * qr[relation.col].1.transpose()));
+        }
+        self.g = qr.iter().map(|(q, _)| rounded(q)).collect();
+        self
     }
 }
 

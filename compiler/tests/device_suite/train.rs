@@ -86,7 +86,7 @@ fn run<D: Device>(d: &D, network: &mut Network, masks: Masks, optimizer: Optimiz
         decay: 1e-4,
         schedule: Schedule::Constant,
         batch_norm: BatchNorm::Updated,
-        augment: Augment { flip: true, shift: 1 },
+        augment: Augment { flip: true, shift: 0 },
         seed: 1,
         distill: None,
     };

@@ -23,17 +23,17 @@ pub(super) fn moments([rows, cols]: [usize; 2], x: &[f32], mean: &mut [f32], var
 /// Mean and biased variance, merged from those of blocks after Chan, Golub & LeVeque 1983.
 fn row_moments(row: &[f32]) -> (f32, f32) {
     let first = &row[..row.len().min(BLOCK)];
-    let (rest, _) = sums2(first, first, |x, _| (x - row[0], 0.0));
+    let rest = sum(first, first, |x, _| x - row[0]);
     // Differences to a value near the mean lose nothing, whatever the mean itself.
     let mut near = row[0] + rest / first.len() as f32;
     let (mut count, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
     for block in row.chunks(BLOCK) {
         let n = block.len() as f64;
-        let (sum, sum_of_squares) = sums2(block, block, |x, _| (x - near, (x - near) * (x - near)));
-        let rest = f64::from(sum) / n;
+        let squared = f64::from(sum(block, block, |x, _| (x - near) * (x - near)));
+        let rest = f64::from(sum(block, block, |x, _| x - near)) / n;
         let delta = f64::from(near) + rest - mean;
         let total = count + n;
-        squares += (f64::from(sum_of_squares) - n * rest * rest).max(0.0) + delta * delta * count * n / total;
+        squares += (squared - n * rest * rest).max(0.0) + delta * delta * count * n / total;
         mean += delta * n / total;
         count = total;
         near = mean as f32;
@@ -41,20 +41,17 @@ fn row_moments(row: &[f32]) -> (f32, f32) {
     (mean as f32, (squares / count) as f32)
 }
 
-/// Sums of two functions of the elements of two blocks.
-fn sums2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> (f32, f32)) -> (f32, f32) {
+/// Sum of a function of the elements of two blocks. One sum a pass: two at once are not vectorized.
+fn sum(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let mut lanes = [0.0f32; LANES];
     for (x, y) in xs.iter().zip(ys) {
-        for lane in 0..LANES {
-            let (a, b) = f(x[lane], y[lane]);
-            first[lane] += a;
-            second[lane] += b;
+        for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
+            *lane += f(x, y);
         }
     }
     let rest = x_rest.iter().zip(y_rest).map(|(&x, &y)| f(x, y));
-    let start = (first.iter().sum::<f32>(), second.iter().sum::<f32>());
-    rest.fold(start, |(first, second), (a, b)| (first + a, second + b))
+    lanes.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
 impl Norm<'_, Vec<f32>> {
@@ -98,9 +95,8 @@ pub(super) fn sums(
             let (mean, inverse) = norm.row(r);
             let (mut products, mut total) = (0.0f64, 0.0f64);
             for (x, dy) in x.chunks(BLOCK).zip(dy.chunks(BLOCK)) {
-                let (product, sum) = sums2(x, dy, |x, dy| (dy * (x - mean), dy));
-                products += f64::from(product);
-                total += f64::from(sum);
+                products += f64::from(sum(x, dy, |x, dy| dy * (x - mean)));
+                total += f64::from(sum(x, dy, |_, dy| dy));
             }
             *gamma = (products * f64::from(inverse)) as f32;
             *beta = total as f32;

@@ -221,6 +221,27 @@ fn full_rank_leaves_nothing_of_graphs() {
 }
 
 #[test]
+fn orthonormal_factors_reconstruct_the_same() {
+    let network = narrow("resnet20", 4);
+    let options = Options { rank: Rank::Fraction(0.5), ..options(Solver::Gradient, 10) };
+    for group in groups(&network).unwrap() {
+        let factors = factorize(&Cpu, &network, group, &options, &mut |_| {}).unwrap();
+        let orthonormal = factors.clone().orthonormal();
+        for l in 0..factors.s.len() {
+            let (expected, found) = (factors.reconstruct(l), orthonormal.reconstruct(l));
+            let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            for (a, b) in expected.iter().zip(&found) {
+                assert!((a - b).abs() <= 1e-4 * largest, "{b} is not {a}, of {largest}");
+            }
+        }
+        for g in &orthonormal.g {
+            let q = DMatrix::from_row_slice(g.rows, g.cols, &g.data);
+            assert!((q.transpose() * q - DMatrix::identity(g.cols, g.cols)).amax() < 1e-5);
+        }
+    }
+}
+
+#[test]
 fn overflow_is_an_error() {
     let mut network = small_lenet();
     network.tensors[0].data.fill(1e30);
