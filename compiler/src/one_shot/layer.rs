@@ -80,11 +80,12 @@ fn is_exact(problems: &[Problem]) -> bool {
 
 /// The order of removal of each row.
 fn traces(problems: &[Problem], solved: &[(Mat<f64>, Mat<f64>)], gone: &[Vec<bool>]) -> Vec<Trace> {
-    let of = |((problem, first), (inverse, best)): ((&Problem, usize), &(Mat<f64>, Mat<f64>))| {
+    let each = with_first_row(problems).zip(solved);
+    let traces = each.flat_map(|((problem, first), (inverse, best))| {
         let row = |row: usize| trace(inverse, best.col_as_slice(row).to_vec(), &gone[first + row]);
         (0..problem.rows()).into_par_iter().map(row).collect::<Vec<_>>()
-    };
-    with_first_row(problems).zip(solved).flat_map(of).collect()
+    });
+    traces.collect()
 }
 
 /// Problems and where their rows start.

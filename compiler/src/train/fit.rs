@@ -13,6 +13,7 @@ use super::checkpoint::{Best, Checkpoint, Fingerprint};
 use super::executor::{Answers, Executor};
 use super::ops::Mode;
 use super::stats::Sums;
+use super::teacher::Teacher;
 use super::{BatchNorm, Evaluation, PruneError, TrainError, TrainOptions, evaluate, random};
 use crate::device::Device;
 use crate::prune::Masks;
@@ -137,14 +138,6 @@ struct Fit<'a, 'd, D: Device> {
     state: Checkpoint,
 }
 
-/// Where the scores to learn from come from.
-enum Teacher<'a, 'd, D: Device> {
-    /// Scores `[samples, classes]` of samples that are the same in every epoch.
-    Scores(Vec<f32>),
-    /// A network and its inputs, for samples that never come twice.
-    Network(Executor<'d, D>, Batches<'a>),
-}
-
 #[derive(Clone, Copy)]
 struct Sizes {
     train: usize,
@@ -197,7 +190,7 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
         Ok(Self {
             train,
             validation: Batches::labelled(data.validation, &network, classes, "validation")?,
-            teacher: teacher(device, data, options, classes, room)?,
+            teacher: Teacher::new(device, data, options, classes, room)?,
             executor,
             network,
             options,
@@ -281,17 +274,7 @@ impl<'a, 'd, D: Device> Fit<'a, 'd, D> {
         let (augment, epoch) = (options.augment, self.state.epoch);
         let change = |sample| augment.is_active().then(|| augment.draw(options.seed, epoch, sample));
         self.train.fill_moved(positions, change);
-        let scores = match &mut self.teacher {
-            None => None,
-            Some(Teacher::Scores(scores)) => Some(columns(scores, self.executor.classes(), positions)),
-            Some(Teacher::Network(teacher, batches)) => {
-                batches.fill_moved(positions, change);
-                teacher.forward(&batches.input, batch, Mode::INFERENCE);
-                let mut scores = teacher.logits()?;
-                scores.truncate(teacher.classes() * batch);
-                Some(scores)
-            }
-        };
+        let scores = self.teacher.as_mut().map(|teacher| teacher.scores(positions, change)).transpose()?;
         let teacher = scores.as_deref().zip(options.distill);
         self.executor.forward(&self.train.input, batch, mode);
         self.executor.loss(&Answers { labels: &self.train.labels, teacher });
@@ -383,39 +366,4 @@ fn set_weights(tensors: &mut [Tensor], weights: Vec<Vec<f32>>) {
     for (tensor, data) in tensors.iter_mut().zip(weights) {
         tensor.data = data;
     }
-}
-
-/// The teacher, where there is one.
-fn teacher<'a, 'd, D: Device>(
-    device: &'d D,
-    data: Data<'a>,
-    options: &TrainOptions,
-    classes: usize,
-    batch: usize,
-) -> Result<Option<Teacher<'a, 'd, D>>, TrainError> {
-    let teacher = match (data.teacher, options.distill) {
-        (None, None) => return Ok(None),
-        (Some(teacher), Some(_)) => teacher,
-        (teacher, _) => {
-            let missing = if teacher.is_some() { "its options" } else { "a teacher" };
-            return Err(TrainError::Option(format!("distillation lacks {missing}")));
-        }
-    };
-    let (found, teacher) = if options.augment.is_active() {
-        let executor = Executor::new(device, teacher, batch, None)?;
-        let batches = Batches::new(data.train, teacher, executor.classes(), "training")?;
-        (executor.classes(), Teacher::Network(executor, batches))
-    } else {
-        let scores = evaluate::logits(device, teacher, data.train, batch)?;
-        (scores.len() / data.train.len(), Teacher::Scores(scores))
-    };
-    if found != classes {
-        return Err(TrainError::Classes { what: "the teacher", found, network: classes });
-    }
-    Ok(Some(teacher))
-}
-
-/// `[K, B]` of the samples at these positions, from `[samples, K]`.
-fn columns(scores: &[f32], classes: usize, positions: &[usize]) -> Vec<f32> {
-    (0..classes).flat_map(|k| positions.iter().map(move |&i| scores[i * classes + k])).collect()
 }

@@ -24,6 +24,7 @@ mod plan;
 mod random;
 mod reestimate;
 mod stats;
+mod teacher;
 
 #[cfg(test)]
 mod tests;

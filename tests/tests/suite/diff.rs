@@ -83,7 +83,7 @@ fn the_layer_that_was_changed_comes_first() {
         assert_eq!(outcome.status, Some(status), "{limit}: {outcome:?}");
         assert!(outcome.stderr.contains(word), "{limit}: {outcome:?}");
         assert!(
-            outcome.stdout.contains("first layer that differs") == !limit.contains("--tolerance 1"),
+            outcome.stdout.contains("first layer that differs") != limit.contains("--tolerance 1"),
             "{outcome:?}"
         );
     }
