@@ -362,7 +362,7 @@ fn graphs() -> impl Strategy<Value = Graph> {
     (head, prop::collection::vec(node, 0..8)).prop_map(|((name, [c, h, w], output, numbers), nodes)| {
         let mut graph = Graph { name, ..Graph::new(Shape { c, h, w }) };
         graph.preprocess.scale = f32::from(numbers[0]) / 3.0;
-        let side = u16::from(numbers[0].unsigned_abs()).max(1);
+        let side = numbers[0].unsigned_abs().max(1);
         graph.preprocess.resize =
             [Resize::Refuse, Resize::Crop, Resize::Shorter(side), Resize::Exact([side, 7])]
                 [usize::from(side % 4)];
