@@ -17,6 +17,8 @@ pub(crate) const ELEMENT: Tolerance = tolerance(1e-6, 1e-6);
 pub(crate) const TRANSCENDENTAL: Tolerance = tolerance(2e-6, 1e-5);
 /// Products and sums of at most some hundred terms.
 pub(crate) const SHORT_SUM: Tolerance = tolerance(5e-6, 5e-6);
+/// Products and sums of some thousand terms of either sign, one after the other.
+pub(crate) const SUM: Tolerance = tolerance(2e-5, 5e-6);
 /// Products and sums of hundred thousands of terms of one sign.
 pub(crate) const LONG_SUM: Tolerance = tolerance(0.0, 2e-5);
 /// A result that is to be as accurate as f32 can hold.
