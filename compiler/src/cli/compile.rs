@@ -239,6 +239,7 @@ fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
         None => Goal::Keep,
     };
     let distill = Distill { temperature: args.temperature, weight: args.distill };
+    let distill = (args.distill != 0.0).then_some(distill);
     Options {
         goal,
         method: args.method,
@@ -252,7 +253,7 @@ fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
         one_shot: args.one_shot || calibrates,
         calibration_samples: args.calibration_samples,
         held_out: args.training.held_out,
-        training: args.training.options((args.distill != 0.0).then_some(distill)),
+        training: args.training.options(distill, args.low_rank == LowRank::Tri),
         seed: args.training.seed,
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let data = args.labels.load(&args.data, network.input, &network.preprocess)?;
     check_writable(&args.output, args.force)?;
     init(&mut network, args.training.seed);
-    let options = args.training.options(None);
+    let options = args.training.options(None, false);
     let device = select(args.training.device)?;
     let report = match &device {
         AnyDevice::Cpu(device) => drive(device, &mut network, &data, &options, args, global),

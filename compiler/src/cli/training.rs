@@ -28,7 +28,8 @@ pub(super) struct TrainingArgs {
     /// Update rule.
     #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
     optimizer: OptimizerName,
-    /// Learning rate at its highest; 0.02 for sgd, 0.001 for adam and rmsprop.
+    /// Learning rate at its highest; 0.02 for sgd (0.005 for chains of tri-factors, which diverge
+    /// sooner), 0.001 for adam and rmsprop.
     #[arg(long)]
     rate: Option<f32>,
     /// Momentum of sgd.
@@ -101,10 +102,12 @@ impl TrainingArgs {
         }
     }
 
-    /// The flags as the trainer takes them.
-    pub(super) fn options(&self, distill: Option<Distill>) -> TrainOptions {
+    /// The flags as the trainer takes them, for a network of chains of tri-factors or without any.
+    pub(super) fn options(&self, distill: Option<Distill>, chains: bool) -> TrainOptions {
         let (optimizer, rate) = match self.optimizer {
-            OptimizerName::Sgd => (Optimizer::Sgd { momentum: self.momentum }, 0.02),
+            OptimizerName::Sgd => {
+                (Optimizer::Sgd { momentum: self.momentum }, if chains { 0.005 } else { 0.02 })
+            }
             OptimizerName::Adam => (Optimizer::Adam, 0.001),
             OptimizerName::Rmsprop => (Optimizer::RmsProp, 0.001),
         };
