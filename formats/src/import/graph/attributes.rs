@@ -1,16 +1,21 @@
 //! The fields that a node may have, by op, with their defaults.
 
+mod text;
+
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::super::one_line;
 use super::{GraphError, Tensors};
-use crate::op::{Activation, Conv2d, Dense, Op, Padding, Pool};
+use crate::op::{Activation, Dense, Op};
+use text::{
+    BatchNormText, Bias, ConvText, DenseText, DropoutText, HardSigmoidText, LeakyReluText, LrnText,
+    MaxoutText, NoFields, Pair, PoolText,
+};
 
 /// Every op by name.
 pub(super) const OPS: [&str; Op::EXAMPLES.len()] = {
@@ -125,213 +130,6 @@ fn numbers(op: &Op) -> Vec<f32> {
         _ => Vec::new(),
     }
 }
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "expected one number from 0 to 65535, or two: [rows, columns]")]
-enum Pair {
-    Both(u16),
-    Each([u16; 2]),
-}
-
-impl Pair {
-    fn get(self) -> [u16; 2] {
-        match self {
-            Pair::Both(n) => [n, n],
-            Pair::Each(pair) => pair,
-        }
-    }
-}
-
-fn one() -> Pair {
-    Pair::Both(1)
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected pad as one number from 0 to 65535, [vertical, horizontal] or [top, left, bottom, right]"
-)]
-enum Pad {
-    Same(u16),
-    Two([u16; 2]),
-    Four([u16; 4]),
-}
-
-impl Default for Pad {
-    fn default() -> Self {
-        Pad::Same(0)
-    }
-}
-
-impl Pad {
-    fn get(self) -> Padding {
-        let [top, left, bottom, right] = match self {
-            Pad::Same(n) => [n; 4],
-            Pad::Two([y, x]) => [y, x, y, x],
-            Pad::Four(sides) => sides,
-        };
-        Padding { top, left, bottom, right }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected bias as a tensor's name, true or false")]
-enum Bias {
-    Named(String),
-    Is(bool),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConvText {
-    weight: Option<String>,
-    bias: Option<Bias>,
-    out_channels: Option<u32>,
-    kernel: Option<Pair>,
-    #[serde(default = "one")]
-    stride: Pair,
-    #[serde(default = "one")]
-    dilation: Pair,
-    #[serde(default)]
-    pad: Pad,
-    #[serde(default = "one_group")]
-    groups: u32,
-    select: Option<u32>,
-}
-
-fn one_group() -> u32 {
-    1
-}
-
-impl ConvText {
-    fn op(&self, out_channels: u32, kernel: [u16; 2]) -> Op {
-        Op::Conv2d(Conv2d {
-            out_channels,
-            kernel,
-            stride: self.stride.get(),
-            dilation: self.dilation.get(),
-            pad: self.pad.get(),
-            groups: self.groups,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DenseText {
-    weight: Option<String>,
-    bias: Option<Bias>,
-    out_features: Option<u32>,
-    #[serde(default)]
-    transposed: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PoolText {
-    kernel: Pair,
-    stride: Option<Pair>,
-    #[serde(default)]
-    pad: Pad,
-    #[serde(default)]
-    ceil: bool,
-    count_include_pad: Option<bool>,
-}
-
-impl PoolText {
-    fn pool(self, count_include_pad: bool) -> Pool {
-        Pool {
-            kernel: self.kernel.get(),
-            stride: self.stride.unwrap_or(self.kernel).get(),
-            pad: self.pad.get(),
-            ceil: self.ceil,
-            count_include_pad: self.count_include_pad.unwrap_or(count_include_pad),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct BatchNormText {
-    eps: f32,
-    gamma: Option<String>,
-    beta: Option<String>,
-    mean: Option<String>,
-    var: Option<String>,
-}
-
-impl Default for BatchNormText {
-    fn default() -> Self {
-        Self { eps: 1e-5, gamma: None, beta: None, mean: None, var: None }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LrnText {
-    size: u16,
-    #[serde(default = "lrn_alpha")]
-    alpha: f32,
-    #[serde(default = "lrn_beta")]
-    beta: f32,
-    #[serde(default = "lrn_bias")]
-    bias: f32,
-}
-
-fn lrn_alpha() -> f32 {
-    1e-4
-}
-
-fn lrn_beta() -> f32 {
-    0.75
-}
-
-fn lrn_bias() -> f32 {
-    1.0
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LeakyReluText {
-    #[serde(default = "leaky_relu_alpha")]
-    alpha: f32,
-}
-
-fn leaky_relu_alpha() -> f32 {
-    0.01
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HardSigmoidText {
-    #[serde(default = "hard_sigmoid_alpha")]
-    alpha: f32,
-}
-
-fn hard_sigmoid_alpha() -> f32 {
-    1.0 / 6.0
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MaxoutText {
-    pieces: u16,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DropoutText {
-    #[serde(default = "dropout_rate")]
-    rate: f32,
-}
-
-fn dropout_rate() -> f32 {
-    0.5
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoFields {}
 
 impl Context<'_> {
     fn conv(&self, mut text: ConvText) -> Result<(Op, Vec<String>), GraphError> {
