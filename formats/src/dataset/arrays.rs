@@ -7,6 +7,7 @@ use std::path::Path;
 use std::vec;
 use std::vec::Vec;
 
+use super::file;
 use super::idx;
 use super::npy;
 use super::picture::deinterleave;
@@ -19,6 +20,9 @@ pub(super) const FORMAT: Format = Format {
     recognises: |spec| kind(Path::new(spec)).is_some(),
     load,
 };
+
+/// Most bytes of a file of an array, which is read whole.
+const MAX_ARRAY: u64 = 1 << 32;
 
 enum Kind {
     Npy,
@@ -58,11 +62,26 @@ fn load(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> 
 /// are grey images and `[N, L]` vectors.
 fn array(path: &Path, options: &LoadOptions<'_>) -> Result<(Shape, Vec<u8>), DatasetError> {
     let file = || path.to_owned();
-    let bytes = fs::read(path).map_err(|error| DatasetError::Io { file: file(), error })?;
-    let array = npy::read(&bytes).map_err(|error| DatasetError::Npy { file: file(), error })?;
-    drop(bytes);
+    let damaged = |error| DatasetError::Npy { file: file(), error };
+    let mut bytes = file::read(path, MAX_ARRAY)?;
+    let (dims, mut data) = match npy::plain_bytes(&bytes).map_err(damaged)? {
+        Some((dims, data)) => {
+            let start = bytes.len() - data.len();
+            bytes.drain(..start);
+            (dims, bytes)
+        }
+        None => {
+            let array = npy::read(&bytes).map_err(damaged)?;
+            drop(bytes);
+            let is_byte = |v: &f32| array.integer && (0.0..=255.0).contains(v);
+            if let Some(index) = array.values.iter().position(|v| !is_byte(v)) {
+                let value = array.values[index];
+                return Err(DatasetError::NotBytes { file: file(), index, value, integer: array.integer });
+            }
+            (array.shape, array.values.into_iter().map(|v| v as u8).collect())
+        }
+    };
     let interleaved = options.fit.is_some_and(|(_, preprocess)| preprocess.layout == Layout::Hwc);
-    let dims = array.shape;
     let shape = match dims[..] {
         [_, l] => idx::shape(l, 1, 1),
         [_, h, w] => idx::shape(1, h, w),
@@ -74,15 +93,9 @@ fn array(path: &Path, options: &LoadOptions<'_>) -> Result<(Shape, Vec<u8>), Dat
         }
     };
     let shape = shape.ok_or_else(|| DatasetError::TooLarge { file: file(), dims: dims.clone() })?;
-    if array.values.is_empty() {
+    if data.is_empty() {
         return Err(DatasetError::Empty { file: file(), dims });
     }
-    let is_byte = |v: &f32| array.integer && (0.0..=255.0).contains(v);
-    if let Some(index) = array.values.iter().position(|v| !is_byte(v)) {
-        let value = array.values[index];
-        return Err(DatasetError::NotBytes { file: file(), index, value, integer: array.integer });
-    }
-    let mut data: Vec<u8> = array.values.into_iter().map(|v| v as u8).collect();
     if interleaved && dims.len() == 4 {
         let size = super::samples::elements(shape);
         let mut planes = vec![0; size];

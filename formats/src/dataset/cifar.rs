@@ -72,16 +72,26 @@ fn find(folder: &Path) -> Option<(&'static Version, PathBuf)> {
 fn load(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> {
     options.refuse_table(spec)?;
     let (version, folder) = find(Path::new(spec)).ok_or_else(|| super::unknown(spec))?;
-    let split = |names: &[&str]| {
+    let present = |names: &[&str]| -> Vec<PathBuf> {
+        names.iter().map(|name| folder.join(name)).filter(|file| file.exists()).collect()
+    };
+    let split = |files: &[PathBuf]| {
         let mut samples =
             Samples { shape: SHAPE, classes: version.classes, data: Vec::new(), labels: Vec::new() };
-        for file in names.iter().map(|name| folder.join(name)).filter(|file| file.exists()) {
-            version.read(&file, &mut samples)?;
+        for file in files {
+            version.read(file, &mut samples)?;
         }
         Ok::<_, DatasetError>(samples)
     };
-    let (train, test) = (split(version.train)?, split(version.test)?);
-    Ok(Dataset { name: spec.to_owned(), class_names: Vec::new(), train, test })
+    let batches = present(version.train);
+    let (train, test) = (split(&batches)?, split(&present(version.test))?);
+    let name = match batches.len() {
+        some if (1..version.train.len()).contains(&some) => {
+            std::format!("{spec} ({some} of {} training batches)", version.train.len())
+        }
+        _ => spec.to_owned(),
+    };
+    Ok(Dataset { name, class_names: Vec::new(), train, test })
 }
 
 impl Version {
@@ -97,7 +107,9 @@ impl Version {
             return Err(DatasetError::Records { file: file.to_owned(), bytes, record });
         }
         let count = (bytes / record) as usize;
-        to.data.reserve_exact(count * IMAGE);
+        let memory = || DatasetError::Memory { images: to.labels.len().saturating_add(count), shape: SHAPE };
+        let needed = count.checked_mul(IMAGE).ok_or_else(memory)?;
+        to.data.try_reserve_exact(needed).map_err(|_| memory())?;
         let mut reader = BufReader::with_capacity(1 << 20, File::open(file).map_err(io)?);
         for index in 0..count {
             let mut labels = [0; 2];
@@ -159,7 +171,8 @@ mod tests {
                 (&name("test_batch.bin"), records(&[&[1]])),
                 (&name("batches.meta.txt"), b"airplane\n".to_vec()),
             ]);
-            let Dataset { train, test, .. } = load(&folder).unwrap();
+            let Dataset { name, train, test, .. } = load(&folder).unwrap();
+            assert!(name.ends_with(" (2 of 5 training batches)"), "{name}");
             assert_eq!((train.shape, train.classes, train.check()), (SHAPE, 10, Ok(())));
             assert_eq!((train.labels.as_slice(), test.labels.as_slice()), (&[9, 4, 2][..], &[1][..]));
             let pixels = |i: usize| [0, 1023, 1024, 3071].map(|at| train.sample(i)[at]);
@@ -172,7 +185,8 @@ mod tests {
     fn cifar_100_has_fine_labels_second() {
         let folder =
             folder(&[("train.bin", records(&[&[3, 99]])), ("test.bin", records(&[&[19, 0], &[0, 7]]))]);
-        let Dataset { train, test, .. } = load(&folder).unwrap();
+        let Dataset { name, train, test, .. } = load(&folder).unwrap();
+        assert_eq!(name, folder.path().to_str().unwrap());
         assert_eq!((train.classes, train.labels, test.labels), (100, vec![99], vec![0, 7]));
         assert_eq!(train.data[1024], 99);
     }

@@ -136,8 +136,16 @@ pub enum DatasetError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A folder named like a split holds images where folders of classes are expected.
+    #[error(
+        "{folder}: holds images itself, but train/, test/ and val/ need a folder for each class; give {folder} alone to take its images without classes"
+    )]
+    FlatSplit {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A class of the test set is not among those of the training set.
-    #[error("{folder}: the training set has no class of this name")]
+    #[error("{folder}: is taken for a class, but the training set has none of this name")]
     NotTrained {
         /// Folder of the class.
         folder: PathBuf,
@@ -150,7 +158,7 @@ pub enum DatasetError {
         /// Shape of each.
         shape: Shape,
     },
-    /// An image cannot be read.
+    /// A file cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
     /// A line of a table of labels is not understood.
@@ -179,8 +187,11 @@ pub enum DatasetError {
         /// The data set.
         spec: String,
     },
-    /// Labels beyond 32 bits.
-    #[error("labels moved up by {offset} are out of range")]
+    /// Labels beyond the most classes.
+    #[error(
+        "labels moved up by {offset} are out of range: at most {} classes are counted",
+        super::MAX_CLASSES
+    )]
     Offset {
         /// What was to be added.
         offset: u32,

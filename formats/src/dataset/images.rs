@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::labels::Table;
 use super::picture::{self, Target};
-use super::samples::elements;
+use super::samples::{elements, evenly};
 use super::{Dataset, DatasetError, Format, LoadOptions, Samples, unknown};
 use crate::op::Shape;
 use crate::preprocess::Resize;
@@ -18,7 +18,10 @@ use crate::preprocess::Resize;
 pub(super) const FORMAT: Format = Format {
     usage: "a folder of PNG or JPEG images: train/CLASS/* and test/CLASS/* or val/CLASS/*; CLASS/*; or images alone, with labels.tsv beside them if they have classes",
     recognises: |spec| {
-        matches!(Layout::of(Path::new(spec)), Ok(Some(_)) | Err(DatasetError::Ambiguous { .. }))
+        matches!(
+            Layout::of(Path::new(spec)),
+            Ok(Some(_)) | Err(DatasetError::Ambiguous { .. } | DatasetError::FlatSplit { .. })
+        )
     },
     load,
 };
@@ -37,6 +40,13 @@ enum Layout {
 struct Class {
     name: String,
     images: Vec<PathBuf>,
+}
+
+impl Class {
+    fn not_trained(&self) -> DatasetError {
+        let folder = self.images.first().and_then(|image| image.parent()).unwrap_or(Path::new(""));
+        DatasetError::NotTrained { folder: folder.to_owned() }
+    }
 }
 
 /// Folders and images in a folder, sorted by name; hidden ones are left out.
@@ -60,9 +70,15 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DatasetError> {
     Ok((folders, images))
 }
 
+/// Names of folders of splits.
+const SPLITS: [&str; 3] = ["train", "test", "val"];
+
+fn has_images(folder: &PathBuf) -> bool {
+    list(folder).is_ok_and(|(_, images)| !images.is_empty())
+}
+
 /// Whether a folder has folders that hold images.
-fn has_classes(folder: &Path) -> bool {
-    let has_images = |folder: &PathBuf| list(folder).is_ok_and(|(_, images)| !images.is_empty());
+fn has_classes(folder: &PathBuf) -> bool {
     list(folder).is_ok_and(|(folders, _)| folders.iter().any(has_images))
 }
 
@@ -72,16 +88,22 @@ impl Layout {
             let (first, second) = (first.to_owned(), second.to_owned());
             Err(DatasetError::Ambiguous { folder: folder.to_owned(), first, second })
         };
-        let split = |name: &str| Some(folder.join(name)).filter(|folder| has_classes(folder));
-        let (train, test, val) = (split("train"), split("test"), split("val"));
+        let places = SPLITS.map(|name| folder.join(name));
+        let [train, test, val] = places.clone().map(|folder| Some(folder).filter(has_classes));
+        let (folders, images) = list(folder)?;
+        let of_classes = train.is_some() || test.is_some() || val.is_some();
+        // Classes may have these names, but not all of them.
+        let alone = || folders.iter().filter(|folder| has_images(folder)).all(|f| places.contains(f));
+        if let Some(flat) = places.iter().find(|f| has_images(f)).filter(|_| of_classes || alone()) {
+            return Err(DatasetError::FlatSplit { folder: flat.clone() });
+        }
         if test.is_some() && val.is_some() {
             return ambiguous("test", "val");
         }
-        if train.is_some() || test.is_some() || val.is_some() {
+        if of_classes {
             return Ok(Some(Self::Splits { train, test: test.or(val) }));
         }
-        let (_, images) = list(folder)?;
-        match (has_classes(folder), images.first()) {
+        match (folders.iter().any(has_images), images.first()) {
             (true, Some(image)) => {
                 ambiguous("folders of classes", &image.file_name().unwrap_or_default().to_string_lossy())
             }
@@ -106,13 +128,17 @@ fn load(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> 
         }
     };
     options.refuse_table(spec)?;
+    // Images in one folder beside an unusual training set, as Tiny ImageNet has them, are no class.
+    if let ([], [only]) = (&train[..], &test[..]) {
+        return Err(only.not_trained());
+    }
     let known = if train.is_empty() { &test } else { &train };
     let names: Vec<String> = known.iter().map(|class| class.name.clone()).collect();
-    let train = labelled(&train, &names, target)?;
+    let train = labelled(&train, &names, target, options.most)?;
     // Test images are as large as training images, whatever a network takes.
     let target =
         if train.is_empty() { target } else { Some((train.shape, target.map_or(Resize::Refuse, |t| t.1))) };
-    let test = labelled(&test, &names, target)?;
+    let test = labelled(&test, &names, target, options.most)?;
     let train = if train.is_empty() { Samples { shape: test.shape, ..train } } else { train };
     let test = if test.is_empty() { Samples { shape: train.shape, ..test } } else { test };
     Ok(Dataset { name: spec.to_owned(), class_names: names, train, test })
@@ -129,12 +155,12 @@ fn flat(
     let table = table.as_deref().map(Table::read).transpose()?;
     let (classes, labels, class_names) = match table {
         Some(table) => {
-            let labels = images.iter().map(|image| table.class(image)).collect::<Result<_, _>>()?;
-            (table.count, labels, table.names)
+            let labels: Vec<u32> = images.iter().map(|image| table.class(image)).collect::<Result<_, _>>()?;
+            (table.count, thinned(&labels, options.most), table.names)
         }
         None => (0, Vec::new(), Vec::new()),
     };
-    let (shape, data) = pixels(&images, target)?;
+    let (shape, data) = pixels(&thinned(&images, options.most), target)?;
     let train = Samples { shape, classes, data, labels };
     let test = Samples { data: Vec::new(), labels: Vec::new(), ..train };
     let train = Samples { shape, classes, ..train };
@@ -154,18 +180,28 @@ fn classes(folder: &Path) -> Result<Vec<Class>, DatasetError> {
     folders.into_iter().map(class).collect()
 }
 
-fn labelled(classes: &[Class], names: &[String], target: Option<Target>) -> Result<Samples, DatasetError> {
+fn labelled(
+    classes: &[Class],
+    names: &[String],
+    target: Option<Target>,
+    most: Option<usize>,
+) -> Result<Samples, DatasetError> {
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for class in classes {
         let Ok(label) = names.binary_search(&class.name) else {
-            let folder = class.images[0].parent().unwrap_or(Path::new("")).to_owned();
-            return Err(DatasetError::NotTrained { folder });
+            return Err(class.not_trained());
         };
         labels.extend(class.images.iter().map(|_| label as u32));
         images.extend_from_slice(&class.images);
     }
+    let (images, labels) = (thinned(&images, most), thinned(&labels, most));
     let (shape, data) = pixels(&images, target)?;
     Ok(Samples { shape, classes: names.len() as u32, data, labels })
+}
+
+/// Every one, or `most` evenly spread.
+fn thinned<T: Clone>(all: &[T], most: Option<usize>) -> Vec<T> {
+    evenly(all.len(), most.unwrap_or(usize::MAX)).map(|i| all[i].clone()).collect()
 }
 
 /// Decodes images on all cores. All become as large as the first.

@@ -3,21 +3,18 @@
 use std::borrow::ToOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::format;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::DatasetError;
+use super::{DatasetError, MAX_CLASSES, file};
 
 /// Names of a table that lies beside the images.
 const NAMES: [&str; 2] = ["labels.tsv", "labels.csv"];
 
-/// Most classes that a table may count to.
-const MAX_CLASSES: u32 = 1 << 16;
-
 /// Classes of files. A line is `file<TAB>class`, or with a comma; further columns are not read.
-/// `file` is a file's name, its name without extension, or the number that its name begins with.
+/// `file` is a file's name, its name without extension, or the number that its name begins with,
+/// with that name's leading zeros or without.
 /// Classes are all numbers, counted from 0, or all names, which are numbered in sorted order.
 pub(super) struct Table {
     path: PathBuf,
@@ -31,15 +28,18 @@ pub(super) struct Table {
 impl Table {
     /// The table beside the images of a folder.
     pub(super) fn beside(folder: &Path) -> Option<PathBuf> {
-        NAMES.map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
+        // A link that leads nowhere is there, too, and an error when it is read.
+        NAMES.map(|name| folder.join(name)).into_iter().find(|path| path.symlink_metadata().is_ok())
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, DatasetError> {
-        let io = |error| DatasetError::Io { file: path.to_owned(), error };
-        if !fs::metadata(path).map_err(io)?.is_file() {
-            return Err(DatasetError::NotAFile { file: path.to_owned() });
-        }
-        Self::parse(path, &fs::read_to_string(path).map_err(io)?)
+        let bytes = file::read(path, file::MAX_FILE)?;
+        let text = core::str::from_utf8(&bytes).map_err(|error| {
+            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+            DatasetError::Table { file: path.to_owned(), line, reason: "expected UTF-8".into() }
+        })?;
+        // Some editors of Windows mark UTF-8 with it.
+        Self::parse(path, text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, DatasetError> {
@@ -96,9 +96,11 @@ impl Table {
     pub(super) fn class(&self, image: &Path) -> Result<u32, DatasetError> {
         let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
         let (name, stem) = (text(image.file_name()), text(image.file_stem()));
-        let digits = stem.bytes().take_while(u8::is_ascii_digit).count();
-        let number = stem[..digits].parse::<u64>().map(|n| n.to_string());
-        let found = [Ok(name), Ok(stem), number].into_iter().flatten().find_map(|key| self.classes.get(&key));
+        // The number as the image and as the table may write it.
+        let digits = &stem[..stem.bytes().take_while(u8::is_ascii_digit).count()];
+        let number = digits.parse::<u64>().map(|n| n.to_string()).unwrap_or_default();
+        let keys = [&name, &stem, digits, &number];
+        let found = keys.into_iter().find_map(|key| self.classes.get(key));
         found
             .copied()
             .ok_or_else(|| DatasetError::Unlisted { image: image.to_owned(), table: self.path.clone() })
@@ -124,6 +126,11 @@ mod tests {
             assert_eq!(table.class(Path::new(file)).unwrap(), class, "{file}");
         }
         assert_eq!((table.count, table.names.len()), (6, 0));
+        // With the zeros that the image has, before without.
+        let zeros = parse("0001\t3\n2\t4\n0002\t5\n").unwrap();
+        for (file, class) in [("0001_x.jpg", 3), ("0002_x.jpg", 5), ("02_x.jpg", 4)] {
+            assert_eq!(zeros.class(Path::new(file)).unwrap(), class, "{file}");
+        }
         match table.class(Path::new("d/c.png")) {
             Err(DatasetError::Unlisted { image, table }) => {
                 assert_eq!((image, table), ("d/c.png".into(), "labels.tsv".into()));
@@ -137,6 +144,18 @@ mod tests {
         let table = parse("1\tn02\tzebra\n0\tn01\tapple\n2\tn02\tzebra\n").unwrap();
         assert_eq!((table.count, table.names.clone()), (2, vec!["n01".to_owned(), "n02".to_owned()]));
         assert_eq!([0, 1, 2].map(|i| table.class(Path::new(&format!("{i:04}_n.jpg"))).unwrap()), [0, 1, 1]);
+    }
+
+    #[test]
+    fn tables_are_utf_8_with_or_without_its_mark() {
+        let read = |bytes: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), bytes).unwrap();
+            Table::read(file.path())
+        };
+        let table = read(b"\xef\xbb\xbfa.png\t2\n").unwrap();
+        assert_eq!(table.class(Path::new("a.png")).unwrap(), 2);
+        assert!(matches!(read(b"a\t1\nb\xff\t2\n"), Err(DatasetError::Table { line: 2, .. })));
     }
 
     #[test]

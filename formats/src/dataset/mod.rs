@@ -7,6 +7,7 @@ mod arrays;
 mod cifar;
 mod digits;
 mod error;
+mod file;
 mod glyphs;
 pub mod idx;
 mod images;
@@ -52,7 +53,13 @@ pub struct LoadOptions<'a> {
     pub labels: Option<&'a Path>,
     /// Added to every label: 1 for networks that have a class for the background before the others.
     pub label_offset: u32,
+    /// Most samples of each split that are taken, evenly spread over what there is: of more images, the
+    /// others are not decoded. All, without it.
+    pub most: Option<usize>,
 }
+
+/// Most classes, counted up to the largest label.
+const MAX_CLASSES: u32 = 1 << 16;
 
 impl LoadOptions<'_> {
     /// Refuses a table of labels where there is nothing that it could be about.
@@ -103,6 +110,11 @@ pub fn load(spec: &str) -> Result<Dataset, DatasetError> {
 pub fn load_with(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, DatasetError> {
     let format = FORMATS.iter().find(|f| (f.recognises)(spec)).ok_or_else(|| unknown(spec))?;
     let mut dataset = (format.load)(spec, options)?;
+    for samples in [&mut dataset.train, &mut dataset.test] {
+        if let Some(most) = options.most.filter(|&most| most < samples.len()) {
+            *samples = samples.evenly(most);
+        }
+    }
     dataset.shift_labels(options.label_offset)?;
     Ok(dataset)
 }
@@ -110,7 +122,7 @@ pub fn load_with(spec: &str, options: &LoadOptions<'_>) -> Result<Dataset, Datas
 impl Dataset {
     fn shift_labels(&mut self, offset: u32) -> Result<(), DatasetError> {
         for samples in [&mut self.train, &mut self.test].into_iter().filter(|s| s.is_labelled()) {
-            let classes = samples.classes.checked_add(offset);
+            let classes = samples.classes.checked_add(offset).filter(|&classes| classes <= MAX_CLASSES);
             samples.classes = classes.ok_or(DatasetError::Offset { offset })?;
             samples.labels.iter_mut().for_each(|label| *label += offset);
         }

@@ -98,28 +98,7 @@ const DTYPES: [Dtype; 11] = [
 /// Reads an array of integers or floats of any size and byte order. Integers beyond 2^24 and f64
 /// are rounded to f32.
 pub fn read(bytes: &[u8]) -> Result<Npy, NpyError> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
-    let (text_len, rest) = match *rest {
-        [1, 0, a, b, ref rest @ ..] => (usize::from(u16::from_le_bytes([a, b])), rest),
-        [2 | 3, 0, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, rest),
-        [1..=3, 0, ..] => return Err(NpyError::Header),
-        [major, minor, ..] => return Err(NpyError::Version { major, minor }),
-        _ => return Err(NpyError::Header),
-    };
-    let (text, data) = rest.split_at_checked(text_len).ok_or(NpyError::Header)?;
-    let header = Header::parse(text)?;
-
-    let Some((big, &(name, size, convert))) = header.dtype() else {
-        return Err(NpyError::Dtype { descr: header.descr });
-    };
-    let start = bytes.len() - data.len();
-    let promised = header.shape.iter().try_fold(size, |n, &d| n.checked_mul(d));
-    match promised.and_then(|n| n.checked_add(start)) {
-        Some(n) if n == bytes.len() => {}
-        Some(n) => return Err(NpyError::Length { found: bytes.len(), needs: Needs::Bytes(n) }),
-        None => return Err(NpyError::Length { found: bytes.len(), needs: Needs::TooMany }),
-    }
-
+    let (header, big, &(name, size, convert), data) = parse(bytes)?;
     let element = |bytes: &[u8]| {
         let mut b = [0; 8];
         b[..size].copy_from_slice(bytes);
@@ -133,6 +112,38 @@ pub fn read(bytes: &[u8]) -> Result<Npy, NpyError> {
         values = last_axis_fastest(&header.shape, &values);
     }
     Ok(Npy { shape: header.shape, integer: !name.starts_with('f'), values })
+}
+
+/// Extents of an array of u8 whose last axis is the fastest, and its elements as they lie in the
+/// file; `None` for another array.
+pub fn plain_bytes(bytes: &[u8]) -> Result<Option<(Vec<usize>, &[u8])>, NpyError> {
+    let (header, _, dtype, data) = parse(bytes)?;
+    Ok((dtype.0 == "u1" && !header.fortran_order).then_some((header.shape, data)))
+}
+
+/// The header, whether elements are big-endian, their type, and as many bytes of them as it says.
+fn parse(bytes: &[u8]) -> Result<(Header, bool, &'static Dtype, &[u8]), NpyError> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
+    let (text_len, rest) = match *rest {
+        [1, 0, a, b, ref rest @ ..] => (usize::from(u16::from_le_bytes([a, b])), rest),
+        [2 | 3, 0, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, rest),
+        [1..=3, 0, ..] => return Err(NpyError::Header),
+        [major, minor, ..] => return Err(NpyError::Version { major, minor }),
+        _ => return Err(NpyError::Header),
+    };
+    let (text, data) = rest.split_at_checked(text_len).ok_or(NpyError::Header)?;
+    let header = Header::parse(text)?;
+
+    let Some((big, dtype)) = header.dtype() else {
+        return Err(NpyError::Dtype { descr: header.descr });
+    };
+    let start = bytes.len() - data.len();
+    let promised = header.shape.iter().try_fold(dtype.1, |n, &d| n.checked_mul(d));
+    match promised.and_then(|n| n.checked_add(start)) {
+        Some(n) if n == bytes.len() => Ok((header, big, dtype, data)),
+        Some(n) => Err(NpyError::Length { found: bytes.len(), needs: Needs::Bytes(n) }),
+        None => Err(NpyError::Length { found: bytes.len(), needs: Needs::TooMany }),
+    }
 }
 
 /// Reorders elements whose first axis is the fastest.

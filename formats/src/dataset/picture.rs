@@ -2,25 +2,28 @@
 
 use std::borrow::ToOwned;
 use std::format;
-use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::string::{String, ToString};
+use std::sync::{Mutex, PoisonError};
 use std::vec;
 use std::vec::Vec;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
+use super::file;
 use super::sample::InputError;
 use crate::op::Shape;
 use crate::preprocess::Resize;
 
 /// Most pixels of a picture.
-const MAX_PIXELS: u64 = 1 << 26;
+const MAX_PIXELS: u64 = 1 << 25;
 
-/// Most bytes of a picture's file.
-const MAX_FILE: u64 = 1 << 28;
+/// Pictures with more pixels are decoded one at a time: all cores at once would fill the memory.
+const MANY_PIXELS: u64 = 1 << 22;
+
+static LARGE: Mutex<()> = Mutex::new(());
 
 /// What a picture has to become: the network's input, and how.
 pub(super) type Target = (Shape, Resize);
@@ -40,18 +43,7 @@ pub(super) fn detect(bytes: &[u8]) -> Option<ImageFormat> {
 
 /// Reads the picture in a file; without a target it is taken as it is.
 pub(super) fn read(path: &Path, target: Option<Target>) -> Result<Picture, InputError> {
-    let io = |error| InputError::Io { file: path.to_owned(), error };
-    let metadata = fs::metadata(path).map_err(io)?;
-    if !metadata.is_file() {
-        return Err(InputError::NotAFile { file: path.to_owned() });
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(fault(
-            path,
-            format!("is larger than {MAX_FILE} bytes, the most that is read of an image"),
-        ));
-    }
-    let bytes = fs::read(path).map_err(io)?;
+    let bytes = file::read(path, file::MAX_FILE)?;
     let format = detect(&bytes).ok_or_else(|| InputError::NoImage { file: path.to_owned() })?;
     decode(path, &bytes, format, target)
 }
@@ -84,6 +76,7 @@ pub(super) fn decode(
     limits.max_image_width = Some(width);
     limits.max_image_height = Some(height);
     limits.max_alloc = Some((16 << 20) + 16 * pixels);
+    let _alone = (pixels > MANY_PIXELS).then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
     let mut reader = reader();
     reader.limits(limits);
     let image = reader.decode().map_err(damaged)?;
@@ -143,6 +136,7 @@ impl Place {
     }
 
     fn cut(&self, image: DynamicImage) -> Picture {
+        // Grey by the weights of Rec. 709: 0.2126 R + 0.7152 G + 0.0722 B.
         let pixels = if self.shape.c == 1 {
             middle(image.into_luma8(), self)
         } else {
@@ -155,7 +149,8 @@ impl Place {
 }
 
 /// Resizes with a triangle that widens as the image shrinks (bilinear with antialiasing, as Pillow
-/// and torchvision do), and cuts out the middle. Channels stay interleaved.
+/// and torchvision do), and cuts out the middle, whose first row and column are rounded down
+/// (torchvision's `CenterCrop` rounds them to the nearest, half to even). Channels stay interleaved.
 fn middle<P>(image: image::ImageBuffer<P, Vec<u8>>, to: &Place) -> Vec<u8>
 where
     P: image::Pixel<Subpixel = u8> + 'static,

@@ -1,7 +1,6 @@
 //! Inputs that a user hands over one file at a time: NPY arrays, PNG and JPEG images.
 
 use std::borrow::ToOwned;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec;
@@ -9,6 +8,7 @@ use std::vec::Vec;
 
 use thiserror::Error;
 
+use super::file;
 use super::npy::{self, Npy, NpyError};
 use super::picture::{self, deinterleave};
 use super::samples::{apply, elements};
@@ -32,6 +32,16 @@ pub enum InputError {
     NotAFile {
         /// The path.
         file: PathBuf,
+    },
+    /// More bytes than are read of such a file.
+    #[error("{file}: has {bytes} bytes; at most {most} are read of such a file")]
+    TooLong {
+        /// The file.
+        file: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// Most that is read.
+        most: u64,
     },
     /// The first bytes are those of no supported format.
     #[error("{file}: is neither an NPY array nor a PNG or JPEG image")]
@@ -105,8 +115,9 @@ pub enum InputError {
 /// The first bytes tell the format, not the name.
 ///
 /// **Images** (PNG, JPEG) are one sample. [`Preprocess::resize`] says what becomes of one that has not
-/// the network's rows and columns; resizing is bilinear with antialiasing. Images are taken as grey for one channel and as red, green, blue for three, without transparency. A
-/// network that takes a vector of `n` gets a grey image of `n` pixels or a colour image of `n / 3`.
+/// the network's rows and columns; resizing is bilinear with antialiasing. Images are taken as grey for one
+/// channel (`0.2126 R + 0.7152 G + 0.0722 B`, the weights of Rec. 709) and as red, green, blue for three;
+/// transparency is dropped. A network that takes a vector of `n` gets a grey image of `n` pixels or a colour image of `n / 3`.
 /// Data sets of images go through the same code.
 ///
 /// **Arrays** (NPY) are one sample or several along a first axis. A sample is `[C, H, W]`, where
@@ -116,18 +127,13 @@ pub enum InputError {
 /// `[H, W, C]`. Arrays of floats are the network's input already and are taken as they are,
 /// always in C, H, W order.
 pub fn read_input(path: &Path, shape: Shape, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>, InputError> {
-    let file = || path.to_owned();
-    let io = |error| InputError::Io { file: file(), error };
-    // Opening a pipe would hang and a device never ends.
-    if !fs::metadata(path).map_err(io)?.is_file() {
-        return Err(InputError::NotAFile { file: file() });
-    }
-    let bytes = fs::read(path).map_err(io)?;
+    let name = || path.to_owned();
+    let bytes = file::read(path, file::MAX_FILE)?;
     if bytes.starts_with(npy::MAGIC) {
-        let array = npy::read(&bytes).map_err(|error| InputError::Npy { file: file(), error })?;
+        let array = npy::read(&bytes).map_err(|error| InputError::Npy { file: name(), error })?;
         return from_array(path, array, shape, preprocess);
     }
-    let format = picture::detect(&bytes).ok_or_else(|| InputError::Format { file: file() })?;
+    let format = picture::detect(&bytes).ok_or_else(|| InputError::Format { file: name() })?;
     let picture = picture::decode(path, &bytes, format, Some((shape, preprocess.resize)))?;
     let mut input = vec![0.0; picture.data.len()];
     apply(preprocess, picture.shape, &picture.data, &mut input);

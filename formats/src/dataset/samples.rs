@@ -80,6 +80,11 @@ impl Samples {
         }
     }
 
+    /// `most` samples, evenly spread over all, or all if there are fewer.
+    pub fn evenly(&self, most: usize) -> Self {
+        self.subset(&evenly(self.len(), most).collect::<Vec<_>>())
+    }
+
     /// Splits into what is kept and what is held out: `held_out` samples (at most all), drawn at
     /// random within each class so that both parts have the classes in the same proportion, give
     /// or take one sample a class. Both keep the samples' order; the same seed gives the same parts.
@@ -120,6 +125,12 @@ impl Samples {
             None => Ok(()),
         }
     }
+}
+
+/// At most `most` of the positions below `len`, evenly spread, the first among them.
+pub(super) fn evenly(len: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = most.min(len);
+    (0..count).map(move |i| (i as u128 * len as u128 / count as u128) as usize)
 }
 
 /// Elements of one sample.

@@ -99,10 +99,12 @@ fn pick(folder: &Path, found: &[Entry], test: bool, labels: bool) -> Result<Path
 }
 
 fn open(file: &Path) -> Result<Idx, DatasetError> {
-    match File::open(file) {
-        Ok(open) => read(file, BufReader::new(open)),
-        Err(error) => Err(DatasetError::Io { file: file.to_owned(), error }),
+    let io = |error| DatasetError::Io { file: file.to_owned(), error };
+    // Opening a pipe would hang and a device never ends.
+    if !fs::metadata(file).map_err(io)?.is_file() {
+        return Err(DatasetError::NotAFile { file: file.to_owned() });
     }
+    read(file, BufReader::new(File::open(file).map_err(io)?))
 }
 
 /// Images `[N, H, W]` or `[N, C, H, W]`: their shape, and all one after the other.
@@ -272,6 +274,16 @@ mod tests {
 
         let (result, [_, file, ..]) = fault(1, idx(&[2, 1], &[0, 1]));
         assert_error(result, DatasetError::Rank { file, found: 2, expected: "1 (N)" });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_are_not_waited_for() {
+        let folder = folder(NAMES, contents());
+        let pipe = folder.path().join(NAMES[0]);
+        fs::remove_file(&pipe).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_error(load_folder(&folder), DatasetError::NotAFile { file: pipe });
     }
 
     #[test]

@@ -115,9 +115,112 @@ fn tables_for_folders_of_classes_are_refused() {
 
 #[test]
 fn offsets_stay_in_range() {
-    let options = LoadOptions { label_offset: u32::MAX, ..LoadOptions::default() };
-    let result = load_with("builtin:digits?train=1&test=1", &options);
-    assert!(matches!(result, Err(DatasetError::Offset { offset: u32::MAX })));
+    let folder = Folder::new();
+    folder.grey("a/1.png", 1, 1, 1);
+    folder.grey("b/1.png", 1, 1, 1);
+    let load =
+        |label_offset| load_with(folder.spec(), &LoadOptions { label_offset, ..LoadOptions::default() });
+    let largest = load(65534).unwrap();
+    assert_eq!((largest.train.classes, largest.class_names.len()), (65536, 65536));
+    for offset in [65535, 4_000_000_000, u32::MAX] {
+        assert!(matches!(load(offset), Err(DatasetError::Offset { offset: o }) if o == offset));
+    }
+}
+
+#[test]
+fn images_in_folders_of_splits_have_no_classes() {
+    for (names, place) in [
+        (["train/1.png", "val/2.png"], "train"),
+        (["test/1.png", "train/2.png"], "train"),
+        (["val/1.png", "val/2.png"], "val"),
+        (["train/a/1.png", "val/2.png"], "val"),
+        (["train/a/1.png", "train/2.png"], "train"),
+    ] {
+        let folder = Folder::new();
+        names.iter().for_each(|name| folder.grey(name, 1, 1, 1));
+        match folder.load() {
+            Err(DatasetError::FlatSplit { folder: found }) => assert_eq!(found, folder.path(place)),
+            other => panic!("{names:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_test_set_may_be_alone() {
+    let folder = Folder::new();
+    folder.grey("val/b/1.png", 1, 1, 1);
+    folder.grey("val/a/1.png", 1, 1, 2);
+    let Dataset { train, test, .. } = folder.load().unwrap();
+    assert_eq!((train.len(), test.data, test.labels), (0, vec![2, 1], vec![0, 1]));
+}
+
+#[test]
+fn some_samples_are_spread_evenly() {
+    let folder = Folder::new();
+    for class in ["a", "b"] {
+        (0..4).for_each(|i| folder.grey(&std::format!("{class}/{i}.png"), 1, 1, i));
+    }
+    // It is left out: nobody may decode it.
+    folder.write("a/1.png", "no image");
+    let some = |spec: &str, most| {
+        load_with(spec, &LoadOptions { most: Some(most), ..LoadOptions::default() }).unwrap().train
+    };
+    let samples = some(folder.spec(), 4);
+    assert_eq!((samples.data, samples.labels, samples.classes), (vec![0, 2, 0, 2], vec![0, 0, 1, 1], 2));
+    let (digits, some) =
+        ("builtin:digits?train=30&test=20", |most| some("builtin:digits?train=30&test=20", most));
+    let all = load(digits).unwrap().train;
+    assert_eq!(some(3), all.subset(&[0, 10, 20]));
+    assert_eq!(some(31), all);
+    assert!(some(0).is_empty());
+}
+
+#[test]
+fn tables_that_cannot_be_read_are_no_missing_ones() {
+    let folder = Folder::new();
+    folder.grey("1.png", 1, 1, 1);
+    let table = folder.path("labels.tsv");
+    fs::create_dir(&table).unwrap();
+    let refused =
+        |result| matches!(result, Err(DatasetError::Input(InputError::NotAFile { file })) if file == table);
+    assert!(refused(folder.load()));
+    #[cfg(unix)]
+    {
+        fs::remove_dir(&table).unwrap();
+        std::os::unix::fs::symlink("nowhere", &table).unwrap();
+        assert!(
+            matches!(folder.load(), Err(DatasetError::Input(InputError::Io { file, .. })) if file == table)
+        );
+    }
+}
+
+/// Only a number in the file system: a length that is not there costs no memory.
+#[test]
+fn long_files_are_refused() {
+    let folder = Folder::new();
+    folder.grey("1.png", 1, 1, 1);
+    let long = |name: &str, bytes: u64| {
+        let path = folder.path(name);
+        fs::OpenOptions::new().create(true).append(true).open(&path).unwrap().set_len(bytes).unwrap();
+        path
+    };
+    let table = long("labels.tsv", (1 << 28) + 1);
+    let refused = |result: Result<Dataset, DatasetError>, path: &Path, length: u64| match result {
+        Err(DatasetError::Input(InputError::TooLong { file, bytes, most })) => {
+            assert_eq!((&*file, bytes, most), (path, length, length - 1));
+        }
+        other => panic!("{other:?}"),
+    };
+    refused(folder.load(), &table, (1 << 28) + 1);
+    fs::remove_file(table).unwrap();
+    let image = long("1.png", (1 << 28) + 1);
+    refused(folder.load(), &image, (1 << 28) + 1);
+    let input = read_input(&image, Shape::new(1, 1, 1), &Preprocess::default());
+    refused(input.map(|_| unreachable!()).map_err(Into::into), &image, (1 << 28) + 1);
+    let array = folder.path("a.npy");
+    fs::write(&array, b"\x93NUMPY").unwrap();
+    long("a.npy", (1 << 32) + 1);
+    refused(load(array.to_str().unwrap()), &array, (1 << 32) + 1);
 }
 
 #[test]
@@ -148,6 +251,13 @@ fn faults_name_the_file() {
     untrained.grey("test/b/1.png", 4, 4, 1);
     let result = untrained.load();
     assert!(matches!(result, Err(DatasetError::NotTrained { folder }) if folder == untrained.path("test/b")));
+    // Tiny ImageNet.
+    let no_classes = Folder::new();
+    no_classes.grey("train/a/images/1.png", 4, 4, 1);
+    no_classes.grey("val/images/1.png", 4, 4, 1);
+    let result = no_classes.load();
+    let place = no_classes.path("val/images");
+    assert!(matches!(result, Err(DatasetError::NotTrained { folder }) if folder == place));
     for names in [["test/a/1.png", "val/a/1.png"], ["a/1.png", "1.png"]] {
         let folder = Folder::new();
         names.iter().for_each(|name| folder.grey(name, 1, 1, 1));
