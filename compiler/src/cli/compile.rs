@@ -125,7 +125,8 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let network = args.network.load(&args.input)?;
     let load = |spec: &str| args.labels.load(spec, network.input, &network.preprocess);
     let data = args.data.as_deref().map(load).transpose()?;
-    let calibration = args.calibration.as_deref().map(load).transpose()?.map(|data| data.train);
+    let calibrate = |spec| data::inputs(spec, network.input, &network.preprocess, args.calibration_samples);
+    let calibration = args.calibration.as_deref().map(calibrate).transpose()?;
     // Without labels, data can do no more than calibrate.
     let (data, calibration) = match (data, calibration) {
         (Some(data), None) if !data.train.is_labelled() => (None, Some(data.train)),

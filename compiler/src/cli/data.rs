@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use tfc_formats::dataset::{self, Dataset, LoadOptions};
+use anyhow::{Result, bail};
+use tfc_formats::dataset::{self, Dataset, LoadOptions, Samples};
 use tfc_formats::op::Shape;
 use tfc_formats::preprocess::Preprocess;
 
@@ -36,7 +36,18 @@ impl LabelArgs {
             fit: Some((input, preprocess)),
             labels: self.labels.as_deref(),
             label_offset: self.label_offset,
+            most: None,
         };
         Ok(dataset::load_with(spec, &options)?)
     }
+}
+
+/// Loads at most so many training samples, evenly spread, of which only the inputs matter.
+pub(super) fn inputs(spec: &str, input: Shape, preprocess: &Preprocess, most: usize) -> Result<Samples> {
+    let options = LoadOptions { fit: Some((input, preprocess)), most: Some(most), ..LoadOptions::default() };
+    let data = dataset::load_with(spec, &options)?;
+    if data.train.is_empty() {
+        bail!("data set `{}` has no training set", data.name);
+    }
+    Ok(data.train)
 }

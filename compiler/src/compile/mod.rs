@@ -192,9 +192,7 @@ pub fn compile<D: Device>(
 /// where weights are fine-tuned, or nothing is pruned.
 fn calibration(given: Option<&Samples>, split: &Option<Split>, options: &Options) -> Option<Samples> {
     let samples = given.or(split.as_ref().filter(|_| options.one_shot).map(|split| &split.train))?;
-    let count = options.calibration_samples.min(samples.len());
-    let positions: Vec<usize> = (0..count).map(|i| i * samples.len() / count).collect();
-    Some(samples.subset(&positions))
+    Some(samples.evenly(options.calibration_samples))
 }
 
 /// Scores of one artifact.
@@ -267,6 +265,9 @@ pub fn hold_out(data: &Dataset, share: f64, seed: u64) -> Result<(Samples, Sampl
     if !(share > 0.0 && share < 1.0) {
         let fault = format!("the held-out share is {share}; it must be above 0 and below 1");
         return Err(CompileError::Option(fault));
+    }
+    if data.train.is_empty() {
+        return Err(CompileError::Option(format!("data set `{}` has no training set", data.name)));
     }
     let held_out = (share * data.train.len() as f64).round() as usize;
     let (train, validation) = data.train.split(held_out, seed);

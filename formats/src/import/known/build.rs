@@ -30,7 +30,7 @@ pub(super) struct Builder<'t> {
 #[derive(Clone, Copy)]
 pub(super) struct Conv {
     out: u32,
-    kernel: u16,
+    kernel: [u16; 2],
     stride: u16,
     pad: Pad,
     groups: Groups,
@@ -54,7 +54,7 @@ enum Groups {
 
 /// A convolution with bias, stride 1 and no padding.
 pub(super) const fn conv(out: u32, kernel: u16) -> Conv {
-    Conv { out, kernel, stride: 1, pad: Pad::Each(0), groups: Groups::One, bias: true }
+    Conv { out, kernel: [kernel; 2], stride: 1, pad: Pad::Each(0), groups: Groups::One, bias: true }
 }
 
 /// A convolution of every channel on its own; it has as many outputs as inputs.
@@ -65,6 +65,11 @@ pub(super) const fn depthwise(kernel: u16) -> Conv {
 impl Conv {
     pub(super) const fn stride(self, stride: u16) -> Self {
         Self { stride, ..self }
+    }
+
+    /// Rows and columns of a kernel that is not square.
+    pub(super) const fn kernel(self, kernel: [u16; 2]) -> Self {
+        Self { kernel, ..self }
     }
 
     /// On all four sides.
@@ -201,7 +206,7 @@ impl<'t> Builder<'t> {
         }
         if !self.is_standard() {
             let [o, per_group, rows, columns] = self.shape_of(&weight)?[..] else { return None };
-            if [rows, columns] != [u32::from(conv.kernel); 2] {
+            if [rows, columns] != conv.kernel.map(u32::from) {
                 return None;
             }
             out = o;
@@ -209,11 +214,11 @@ impl<'t> Builder<'t> {
                 groups = 1;
             }
         }
-        let (top, bottom) = conv.pads(x.h);
-        let (left, right) = conv.pads(x.w);
+        let (top, bottom) = conv.pads(0, x.h);
+        let (left, right) = conv.pads(1, x.w);
         let op = Op::Conv2d(Conv2d {
             out_channels: out,
-            kernel: [conv.kernel; 2],
+            kernel: conv.kernel,
             stride: [conv.stride; 2],
             dilation: [1; 2],
             pad: Padding { top, left, bottom, right },
@@ -368,12 +373,12 @@ impl<'t> Builder<'t> {
 }
 
 impl Conv {
-    /// Zeros before and after an axis of `n`.
-    fn pads(&self, n: u32) -> (u16, u16) {
+    /// Zeros before and after an axis (rows or columns) of `n`.
+    fn pads(&self, axis: usize, n: u32) -> (u16, u16) {
         match self.pad {
             Pad::Each(pad) => (pad, pad),
             Pad::Same => {
-                let (kernel, stride) = (u32::from(self.kernel), u32::from(self.stride));
+                let (kernel, stride) = (u32::from(self.kernel[axis]), u32::from(self.stride));
                 let covered =
                     n.div_ceil(stride).saturating_sub(1).saturating_mul(stride).saturating_add(kernel);
                 // Less than the kernel, which has 16 bits.

@@ -6,6 +6,7 @@ mod alexnet;
 mod autoencoder;
 mod build;
 mod cifar10_quick;
+mod ds_cnn;
 mod lenet5;
 mod mlp;
 mod mobilenet_v1;
@@ -49,6 +50,7 @@ pub const FAMILIES: &[Family] = &[
     resnet8::FAMILY,
     mobilenet_v1::VISUAL_WAKE_WORDS,
     mobilenet_v1::FOLDED,
+    ds_cnn::FAMILY,
     mobilenet_v2::FAMILY,
     autoencoder::FAMILY,
     squeezenet::CAFFE,

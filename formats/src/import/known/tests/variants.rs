@@ -273,3 +273,18 @@ fn pruned_convolutions_of_alexnet_are_expanded() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn ds_cnn_has_the_parameters_of_mlperf_tiny() {
+    let family = FAMILIES.iter().find(|f| f.standard == "ds_cnn").unwrap();
+    let parameters: usize =
+        standard_shapes(family).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    // As the summary of the Keras model says.
+    assert_eq!(parameters, 24_908);
+    // Rows are padded by 4 and 5 and halved; the last of 25 is in no window.
+    let graph = standard("ds_cnn").unwrap();
+    let Op::Conv2d(conv) = graph.nodes[0].op else { panic!() };
+    assert_eq!(conv.output_shape(graph.input), Ok(Shape::new(64, 25, 5)));
+    let Op::AvgPool(pool) = graph.nodes[graph.nodes.len() - 2].op else { panic!() };
+    assert_eq!((pool.kernel, pool.output_shape(Shape::new(64, 25, 5))), ([24, 5], Ok(Shape::vector(64))));
+}
