@@ -121,8 +121,8 @@ impl Place {
         };
         let shape = [1, 3].into_iter().find_map(|c| {
             let whole = Shape { c, ..resized };
-            if input.is_vector() && whole.elements() == Some(input.c) {
-                return Some(whole);
+            if input.is_vector() {
+                return (whole.elements() == Some(input.c)).then_some(whole);
             }
             (input.c == c && fits(input)).then_some(input)
         });

@@ -332,6 +332,27 @@ fn vectors_take_images_of_as_many_pixels() {
     );
 }
 
+#[test]
+fn nothing_is_cut_for_a_vector() {
+    let folder = Folder::new();
+    folder.grey("a.png", 2, 2, 5);
+    let preprocess = Preprocess { resize: Resize::Crop, ..Preprocess::identity() };
+    for elements in [1, 3, 5] {
+        let options =
+            LoadOptions { fit: Some((Shape::vector(elements), &preprocess)), ..LoadOptions::default() };
+        let result = load_with(folder.spec(), &options);
+        assert!(matches!(result, Err(DatasetError::Input(InputError::ImageSize { .. }))), "{elements}");
+    }
+}
+
+#[test]
+fn large_pictures_take_turns() {
+    let folder = Folder::new();
+    (0..4).for_each(|i| folder.grey(&std::format!("{i}.png"), 2049, 2048, i));
+    let samples = folder.load().unwrap().train;
+    assert_eq!((0..4).map(|i| samples.sample(i)[0]).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
 /// A PNG whose header promises more pixels than are read costs no memory.
 #[test]
 fn bombs_are_refused() {
