@@ -65,10 +65,10 @@ fn array(path: &Path, options: &LoadOptions<'_>) -> Result<(Shape, Vec<u8>), Dat
     let damaged = |error| DatasetError::Npy { file: file(), error };
     let mut bytes = file::read(path, MAX_ARRAY)?;
     let (dims, mut data) = match npy::plain_bytes(&bytes).map_err(damaged)? {
-        Some((dims, data)) => {
-            let start = bytes.len() - data.len();
+        Some(npy::PlainBytes { shape, values }) => {
+            let start = bytes.len() - values.len();
             bytes.drain(..start);
-            (dims, bytes)
+            (shape, bytes)
         }
         None => {
             let array = npy::read(&bytes).map_err(damaged)?;

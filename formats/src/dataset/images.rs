@@ -73,13 +73,13 @@ fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DatasetError> {
 /// Names of folders of splits.
 const SPLITS: [&str; 3] = ["train", "test", "val"];
 
-fn has_images(folder: &PathBuf) -> bool {
+fn has_images(folder: &Path) -> bool {
     list(folder).is_ok_and(|(_, images)| !images.is_empty())
 }
 
 /// Whether a folder has folders that hold images.
-fn has_classes(folder: &PathBuf) -> bool {
-    list(folder).is_ok_and(|(folders, _)| folders.iter().any(has_images))
+fn has_classes(folder: &Path) -> bool {
+    list(folder).is_ok_and(|(folders, _)| folders.iter().any(|folder| has_images(folder)))
 }
 
 impl Layout {
@@ -89,7 +89,8 @@ impl Layout {
             Err(DatasetError::Ambiguous { folder: folder.to_owned(), first, second })
         };
         let places = SPLITS.map(|name| folder.join(name));
-        let [train, test, val] = places.clone().map(|folder| Some(folder).filter(has_classes));
+        let [train, test, val] =
+            places.clone().map(|folder| Some(folder).filter(|folder| has_classes(folder)));
         let (folders, images) = list(folder)?;
         let of_classes = train.is_some() || test.is_some() || val.is_some();
         // Classes may have these names, but not all of them.
@@ -103,7 +104,7 @@ impl Layout {
         if of_classes {
             return Ok(Some(Self::Splits { train, test: test.or(val) }));
         }
-        match (folders.iter().any(has_images), images.first()) {
+        match (folders.iter().any(|folder| has_images(folder)), images.first()) {
             (true, Some(image)) => {
                 ambiguous("folders of classes", &image.file_name().unwrap_or_default().to_string_lossy())
             }

@@ -114,11 +114,19 @@ pub fn read(bytes: &[u8]) -> Result<Npy, NpyError> {
     Ok(Npy { shape: header.shape, integer: !name.starts_with('f'), values })
 }
 
-/// Extents of an array of u8 whose last axis is the fastest, and its elements as they lie in the
-/// file; `None` for another array.
-pub fn plain_bytes(bytes: &[u8]) -> Result<Option<(Vec<usize>, &[u8])>, NpyError> {
+/// An array of u8 as it lies in the file, the last axis fastest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainBytes<'a> {
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Elements.
+    pub values: &'a [u8],
+}
+
+/// An array of u8 whose last axis is the fastest; `None` for any other.
+pub fn plain_bytes(bytes: &[u8]) -> Result<Option<PlainBytes<'_>>, NpyError> {
     let (header, _, dtype, data) = parse(bytes)?;
-    Ok((dtype.0 == "u1" && !header.fortran_order).then_some((header.shape, data)))
+    Ok((dtype.0 == "u1" && !header.fortran_order).then_some(PlainBytes { shape: header.shape, values: data }))
 }
 
 /// The header, whether elements are big-endian, their type, and as many bytes of them as it says.

@@ -53,7 +53,7 @@ fn reorders_arrays_whose_first_axis_is_the_fastest() {
 #[test]
 fn bytes_are_taken_as_they_lie_where_they_can_be() {
     let plain = by_npyz("|u1", &[2, 2], npyz::Order::C, vec![1u8, 2, 3, 255]);
-    assert_eq!(plain_bytes(&plain), Ok(Some((vec![2, 2], &[1, 2, 3, 255][..]))));
+    assert_eq!(plain_bytes(&plain), Ok(Some(PlainBytes { shape: vec![2, 2], values: &[1, 2, 3, 255] })));
     assert_eq!(plain_bytes(&by_npyz("|u1", &[2, 2], npyz::Order::Fortran, vec![1u8, 2, 3, 4])), Ok(None));
     assert_eq!(plain_bytes(&by_npyz("|i1", &[1], npyz::Order::C, vec![1i8])), Ok(None));
     assert!(matches!(plain_bytes(&plain[..plain.len() - 1]), Err(NpyError::Length { .. })));
