@@ -48,8 +48,9 @@ pub(super) fn remove(
     Some((Order::Columns, by_columns(problems, solved, gone, scale, count)?))
 }
 
-/// The removal [input by input](super::columns) in each group, and what is kept solved for again where that is affordable. Of what
-/// goes beyond the weights that are `gone`, each group takes a share by the weights that it has.
+/// Removes weights [input by input](super::columns) in each group, and solves for what is kept again
+/// where that is affordable. Of what goes beyond the weights that are `gone`, each group takes a
+/// share by the weights that it has left.
 pub(super) fn by_columns(
     problems: &[Problem],
     solved: Vec<(Mat<f64>, Mat<f64>)>,

@@ -10,6 +10,9 @@ use crate::device::Device;
 /// Least share of a variance that is kept: what hardly varies any more is not blown up.
 const LEAST: f64 = 0.01;
 
+/// Share of a squared mean below which a variance is rounding.
+const ROUNDING: f64 = 1e-9;
+
 /// Sums and sums of squares of each channel, before and now.
 #[derive(Clone, Copy, Default)]
 struct Sums {
@@ -20,7 +23,7 @@ struct Sums {
 impl<D: Device> Run<'_, D> {
     /// Estimates the statistics of a batch norm again, if its inputs changed and nothing else keeps
     /// them: so that each output has the mean and the variance over the samples that it had in the
-    /// dense network. On inputs that did not change the statistics do not either.
+    /// dense network. Where inputs did not change, the statistics do not either.
     pub(super) fn norm(&mut self, node: usize) -> Result<(), OneShotError> {
         let Op::BatchNorm { eps } = self.dense.nodes[node].op else { return Ok(()) };
         let [mean, var] = [2, 3].map(|role| self.dense.nodes[node].params[role]);
@@ -62,7 +65,8 @@ impl<D: Device> Run<'_, D> {
             let [running_mean, running_var] =
                 [mean, var].map(|tensor| f64::from(self.dense.tensors[tensor].data[channel]));
             let eps = f64::from(eps);
-            let ratio = if var_before > 0.0 { (var_now / var_before).max(LEAST) } else { 1.0 };
+            let varies = var_before > ROUNDING * mean_before * mean_before;
+            let ratio = if varies { (var_now / var_before).max(LEAST) } else { 1.0 };
             let var_after = ((running_var + eps) * ratio - eps).max(0.0);
             let scale = ((var_after + eps) / (running_var + eps)).sqrt();
             // Samples need not have the mean of those of the training.

@@ -356,6 +356,8 @@ fn images_that_are_all_the_same() {
         let x = b.conv(conv(6, 1), 0, true);
         let x = b.norm(x);
         let x = b.relu(x);
+        let x = b.node(Op::GlobalAvgPool, &[x], &[]);
+        let x = b.norm(x);
         let x = b.dense(x, 12);
         b.dense(x, 4);
         let one = samples(b.network.input, 1, seed);
