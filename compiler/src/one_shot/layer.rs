@@ -11,6 +11,9 @@ use super::problem::Problem;
 /// Multiply-accumulates up to which the exact order is affordable (some ten seconds on two cores).
 const MOST_EXACT: usize = 100_000_000_000;
 
+/// Multiply-accumulates up to which what a group keeps is solved for again (some two minutes on two cores).
+const MOST_SOLVED: usize = 1_000_000_000_000;
+
 /// How the weights of a layer were chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,11 +23,12 @@ pub enum Order {
     /// Input by input (SparseGPT).
     Columns,
     /// By their scores, without correction: the layer shares its weights with another, is applied
-    /// transposed, or has too many inputs.
+    /// transposed, has too many inputs, or inputs that say nothing.
     Scores,
 }
 
-/// Weights of a layer after `count` of them were removed, by row; `None` where the moments are not finite.
+/// Weights of a layer after `count` of them were removed, by row; `None` where the moments are not
+/// definite.
 /// `gone` weights go first; the errors of rows count by `scale`.
 pub(super) fn remove(
     problems: &[Problem],
@@ -41,21 +45,49 @@ pub(super) fn remove(
         }
         return Some((Order::Exact, weights));
     }
-    let share = |rows: usize| count * rows / gone.len();
-    let mut weights = Vec::with_capacity(gone.len());
+    Some((Order::Columns, by_columns(problems, solved, gone, scale, count)?))
+}
+
+/// Removes weights [input by input](super::columns) in each group, and solves for what is kept again
+/// where that is affordable. Of what goes beyond the weights that are `gone`, each group takes a
+/// share by the weights that it has left.
+pub(super) fn by_columns(
+    problems: &[Problem],
+    solved: Vec<(Mat<f64>, Mat<f64>)>,
+    gone: &[Vec<bool>],
+    scale: &[f64],
+    count: usize,
+) -> Option<Vec<Vec<f64>>> {
+    let zeros = |rows: &[Vec<bool>]| rows.iter().flatten().filter(|gone| **gone).count();
+    let weights = |rows: &[Vec<bool>]| rows.iter().map(Vec::len).sum::<usize>();
+    let left = |rows: &[Vec<bool>]| weights(rows) - zeros(rows);
+    let further = count.saturating_sub(zeros(gone));
+    // Of the rows before this one; the shares of the groups sum up to all.
+    let share = |row: usize| further * left(&gone[..row]) / left(gone).max(1);
+    let mut all = Vec::with_capacity(gone.len());
     for ((problem, first), (inverse, best)) in with_first_row(problems).zip(solved) {
         let last = first + problem.rows();
-        // Groups share the zeros by their rows, which sums up to all of them.
-        let count = share(last) - share(first);
-        weights.extend(columns::remove(inverse, &best, &gone[first..last], &scale[first..last], count)?);
+        let gone = &gone[first..last];
+        let count = zeros(gone) + share(last) - share(first);
+        let rows = columns::remove(inverse, &best, gone, &scale[first..last], count)?;
+        let keep: Vec<Vec<bool>> = rows.iter().map(|row| row.iter().map(|w| *w != 0.0).collect()).collect();
+        let kept = keep.iter().map(|keep| keep.iter().filter(|keep| **keep).count());
+        let affordable = kept.map(|kept| kept.pow(3) / 6).sum::<usize>() <= MOST_SOLVED;
+        all.extend(if affordable { problem.solve_kept(&keep)? } else { rows });
     }
-    Some((Order::Columns, weights))
+    Some(all)
 }
 
 /// What it costs to remove each weight, by row and input: what the error of its row grows by, or
-/// for large layers an estimate of it that leaves out the removals before.
+/// for large layers an estimate of it that leaves out the removals before. Where the moments are
+/// finite and yet not definite, what it grows by if the other weights stay; `None` where they are
+/// not finite.
 pub(super) fn costs(problems: &[Problem], gone: &[Vec<bool>]) -> Option<Vec<Vec<f64>>> {
-    let solved: Vec<(Mat<f64>, Mat<f64>)> = problems.iter().map(Problem::solve).collect::<Option<_>>()?;
+    let solved: Option<Vec<(Mat<f64>, Mat<f64>)>> = problems.iter().map(Problem::solve).collect();
+    let Some(solved) = solved else {
+        let alone = problems.iter().flat_map(|p| (0..p.rows()).map(|row| p.alone(row)));
+        return problems.iter().all(Problem::is_finite).then(|| alone.collect());
+    };
     if is_exact(problems) {
         let costs = traces(problems, &solved, gone).into_iter().map(|trace| {
             let mut costs = vec![0.0; trace.order.len()];

@@ -12,9 +12,12 @@
 //! 3. From them the optimal brain surgeon removes weights (see [`exact`], or [`columns`] where
 //!    that takes too long), over all rows of the layer the cheapest first. How many are removed
 //!    from each layer is what the masks say, from [`scores`] or others.
-//! 4. What is kept is solved for again: normal equations of the kept inputs.
+//! 4. What is kept is solved for again: normal equations of the kept inputs. After [`columns`] only
+//!    where that does not take too long.
 //! 5. Before a batch norm, each output is scaled to the variance of its target, which is what
-//!    estimating the statistics of the norm again amounts to.
+//!    estimating the statistics of the norm again amounts to. Those of other batch norms, behind an
+//!    addition or a layer that was only masked, are [estimated again](norms) when their turn comes,
+//!    so that the layers behind are corrected for what they will get.
 //!
 //! Where the output is only added to other values, as at the end of a residual block, it also
 //! makes up for the errors of those.
@@ -24,6 +27,7 @@ mod columns;
 mod exact;
 mod layer;
 mod moments;
+mod norms;
 mod patches;
 mod place;
 mod problem;
@@ -48,11 +52,15 @@ use crate::prune::{Masks, Scores};
 use moments::{Moments, Seen};
 use patches::Geometry;
 use place::{Offset, Place};
+use problem::Problem;
 use sensitivity::Sensitivity;
 use values::{Part, Values};
 
-/// Samples that are worked on together.
+/// Most samples that are worked on together.
 const BATCH: usize = if cfg!(test) { 8 } else { 32 };
+
+/// Elements of the patches of samples that are worked on together (64 MiB), if they are several.
+const MOST_PATCHES: usize = 1 << 24;
 
 /// Most inputs of an output that are corrected: `H` has the square of it (512 MB).
 const MOST_INPUTS: usize = 8192;
@@ -129,7 +137,10 @@ pub fn correct<D: Device>(
 ) -> Result<(Network, Vec<Corrected>), OneShotError> {
     let (mut run, nodes) = Run::new(device, dense, samples)?;
     let mut report = Vec::with_capacity(nodes.len());
+    let mut next = 0;
     for &(node, tensor) in &nodes {
+        (next..node).try_for_each(|node| run.norm(node))?;
+        next = node + 1;
         if stop.load(Ordering::SeqCst) {
             return Err(OneShotError::Interrupted);
         }
@@ -138,6 +149,7 @@ pub fn correct<D: Device>(
         report.push(corrected.clone());
         progress(&Progress { layer, corrected: Some(corrected), done: report.len(), of: nodes.len() });
     }
+    (next..dense.nodes.len()).try_for_each(|node| run.norm(node))?;
     run.network.check()?;
     Ok((run.network, report))
 }
@@ -187,6 +199,8 @@ struct Run<'a, D> {
     now: Values<'a>,
     /// Whether any weight differs.
     changed: bool,
+    /// By node: whether it is a batch norm whose statistics the layer before it was corrected for.
+    kept_norms: Vec<bool>,
 }
 
 /// What is known of a layer that can be corrected.
@@ -214,7 +228,9 @@ impl<'a, D: Device> Run<'a, D> {
             .filter(|&node| dense.selection(node).is_none())
             .filter_map(|node| Some((node, dense.weight(node)?)));
         let (before, now) = (Values::new(samples), Values::new(samples));
-        let run = Self { device, dense, samples, network: dense.clone(), before, now, changed: false };
+        let network = dense.clone();
+        let kept_norms = vec![false; dense.nodes.len()];
+        let run = Self { device, dense, samples, network, before, now, changed: false, kept_norms };
         Ok((run, nodes.collect()))
     }
 
@@ -299,15 +315,7 @@ impl<'a, D: Device> Run<'a, D> {
             output_error: None,
         };
         let Some(geometry) = self.geometry(node, tensor)? else {
-            for (value, _) in self.network.tensors[tensor]
-                .data
-                .iter_mut()
-                .zip(keep.into_iter().flatten())
-                .filter(|(_, keep)| !**keep)
-            {
-                *value = 0.0;
-            }
-            self.changed |= count > 0;
+            self.mask(tensor, masks);
             return Ok(corrected);
         };
         let zeros = dense.len() - self.dense.tensors[tensor].nonzeros();
@@ -319,8 +327,15 @@ impl<'a, D: Device> Run<'a, D> {
         }
 
         let Layer { geometry, place, seen, gone, importance } = self.study(node, tensor, geometry)?;
-        let (order, mut rows) = layer::remove(&seen.problems, &gone, &importance, count.max(zeros))
-            .ok_or_else(|| self.not_finite(node))?;
+        let removed = layer::remove(&seen.problems, &gone, &importance, count.max(zeros));
+        let Some((order, mut rows)) = removed else {
+            // Inputs without information are no reason to stop.
+            if !seen.problems.iter().all(Problem::is_finite) {
+                return Err(self.not_finite(node));
+            }
+            self.mask(tensor, masks);
+            return Ok(corrected);
+        };
 
         let (mut error, mut power) = (0.0, 0.0);
         for (row, weights) in rows.iter_mut().enumerate() {
@@ -328,7 +343,7 @@ impl<'a, D: Device> Run<'a, D> {
             let problem = &seen.problems[group];
             let target = problem.power[row_of_group].max(0.0);
             let (output, common) = problem.output(row_of_group, weights);
-            let gain = if place.normalized { gain(target, output) } else { 1.0 };
+            let gain = if place.norm.is_some() { gain(target, output) } else { 1.0 };
             weights.iter_mut().for_each(|w| *w *= gain);
             error += importance[row] * (target - 2.0 * gain * common + gain * gain * output).max(0.0);
             power += importance[row] * target;
@@ -342,10 +357,19 @@ impl<'a, D: Device> Run<'a, D> {
             return Err(self.not_finite(node));
         }
         self.changed = true;
+        place.norm.into_iter().for_each(|norm| self.kept_norms[norm] = true);
         corrected.zeros = data.iter().filter(|w| **w == 0.0).count();
         corrected.order = order;
         corrected.output_error = Some(if power > 0.0 { error / power } else { 0.0 });
         Ok(corrected)
+    }
+
+    /// Removes what the masks say, and leaves the others as they are.
+    fn mask(&mut self, tensor: TensorId, masks: &Masks) {
+        let Some(keep) = masks.get(tensor) else { return };
+        let data = self.network.tensors[tensor].data.iter_mut();
+        data.zip(keep).filter(|(_, keep)| !**keep).for_each(|(value, _)| *value = 0.0);
+        self.changed |= keep.contains(&false);
     }
 
     /// Moments of the layer over all samples.
@@ -371,8 +395,9 @@ impl<'a, D: Device> Run<'a, D> {
         let inputs = parts(input)?;
         let others = place.others.iter().map(|&value| parts(value)).collect::<Result<Vec<_>, _>>()?;
         let mut moments = Moments::new(self.device, geometry, dense);
-        for first in (0..self.samples.len()).step_by(BATCH) {
-            let range = first..self.samples.len().min(first + BATCH);
+        let batch = (MOST_PATCHES / (geometry.patch() * geometry.positions()).max(1)).clamp(1, BATCH);
+        for first in (0..self.samples.len()).step_by(batch) {
+            let range = first..self.samples.len().min(first + batch);
             let both = |(before, now): &(Part, Option<Part>)| -> Result<_, OneShotError> {
                 let before = self.before.of(before, range.clone())?;
                 let now = now.as_ref().map(|now| self.now.of(now, range.clone())).transpose()?;

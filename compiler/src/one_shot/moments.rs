@@ -9,6 +9,9 @@ use crate::device::{Device, DeviceError, Mat as Operand, MatMut};
 /// Ridge toward the dense weights, relative to the mean power of an input.
 const DAMPING: f64 = 0.01;
 
+/// Shares of a mean square that are rounding when sums of f32 lose their mean.
+const ROUNDING: f64 = 1e-6;
+
 /// Sums that grow batch by batch. Products are computed on the device, in f32.
 pub(super) struct Moments<'d, D: Device> {
     device: &'d D,
@@ -66,9 +69,11 @@ impl<'d, D: Device> Moments<'d, D> {
         let Geometry { groups, rows, inputs, .. } = self.geometry;
         let n = now.len() * self.geometry.positions();
         let device = self.device;
-        let patches = self.geometry.patches(now);
-        add_sums(&patches, n, &mut self.inputs, |x| x);
-        let patches = device.upload(&patches);
+        let patches = {
+            let patches = self.geometry.patches(now);
+            add_sums(&patches, n, &mut self.inputs, |x| x);
+            device.upload(&patches)
+        };
         let before = device.upload(&self.geometry.patches(dense));
         let mut targets = match shift {
             Some(shift) => device.upload(shift),
@@ -118,6 +123,7 @@ impl<'d, D: Device> Moments<'d, D> {
         let mean = |sums: &[f64]| -> Vec<f64> { sums.iter().map(|sum| sum / n).collect() };
         let (inputs, targets, squares) = (mean(&self.inputs), mean(&self.targets), mean(&self.squares));
         let hessian = self.device.download(&self.hessian)?;
+        drop(self.hessian);
         let moment = self.device.download(&self.moment)?;
         let problems = (0..groups).map(|group| {
             let x = &inputs[group * d..][..d];
@@ -126,17 +132,21 @@ impl<'d, D: Device> Moments<'d, D> {
             let at = |i: usize, j: usize| f64::from(hessian[(group * d + i) * d + j]) / n - means(x[i], x[j]);
             // Both halves alike, whatever the rounding of either.
             let mut hessian = Mat::from_fn(d, d, |i, j| 0.5 * (at(i, j) + at(j, i)));
-            let power: f64 = (0..d).map(|i| hessian[(i, i)]).sum::<f64>() / d as f64;
-            // Inputs that never change leave nothing to scale by.
-            let damping = if power > 0.0 { DAMPING * power } else { 1.0 };
+            let power = (0..d).map(|i| hessian[(i, i)]).sum::<f64>() / d as f64;
+            let square = (0..d).map(|i| hessian[(i, i)] + means(x[i], x[i])).sum::<f64>() / d as f64;
+            // Inputs that hardly change leave rounding, and those that are zero nothing.
+            let damping = (DAMPING * power).max(ROUNDING * square).max(f64::from(f32::MIN_POSITIVE));
             (0..d).for_each(|i| hessian[(i, i)] += damping);
             let dense = Mat::from_fn(d, rows, |i, row| f64::from(self.dense[(group * rows + row) * d + i]));
             let moment = Mat::from_fn(d, rows, |i, row| {
                 f64::from(moment[(group * rows + row) * d + i]) / n - means(t[row], x[i])
                     + damping * dense[(i, row)]
             });
-            let power = (0..rows).map(|row| squares[group * rows + row] - means(t[row], t[row])).collect();
-            Problem { hessian, moment, dense, damping, power }
+            let power = (0..rows).map(|row| {
+                let (square, mean) = (squares[group * rows + row], means(t[row], t[row]));
+                if square - mean <= ROUNDING * square { 0.0 } else { square - mean }
+            });
+            Problem { hessian, moment, dense, damping, power: power.collect() }
         });
         Ok(Seen { problems: problems.collect(), inputs, targets })
     }

@@ -28,13 +28,18 @@ impl Offset {
     }
 }
 
+/// How often a tensor is a parameter.
+pub(super) fn uses(network: &Network, tensor: TensorId) -> usize {
+    network.nodes.iter().flat_map(|node| &node.params).filter(|&&t| t == tensor).count()
+}
+
 /// The surroundings of a layer.
 #[derive(Debug)]
 pub(super) struct Place {
     /// What takes up means.
     pub(super) offset: Offset,
-    /// Whether a batch norm follows.
-    pub(super) normalized: bool,
+    /// The batch norm that alone reads the output.
+    pub(super) norm: Option<usize>,
     /// What that multiplies each output channel by, 1 without.
     pub(super) scale: Vec<f32>,
     /// Values that the output is added to, if it goes nowhere else.
@@ -48,27 +53,25 @@ impl Place {
             let mut consumers = network.consumers(value).filter(|_| value != network.output);
             consumers.next().filter(|_| consumers.next().is_none())
         };
-        let uses =
-            |tensor: TensorId| network.nodes.iter().flat_map(|n| &n.params).filter(|&&t| t == tensor).count();
         let params = &network.nodes[node].params;
         let channels = network.tensors[params[0]].shape[0];
         let mut offset = Offset::None;
         let mut scale = vec![1.0; channels];
         let mut value = node + 1;
-        let mut normalized = false;
-        if let Some(norm) = only_consumer(value)
-            && let Op::BatchNorm { eps } = network.nodes[norm].op
+        let mut norm = None;
+        if let Some(node) = only_consumer(value)
+            && let Op::BatchNorm { eps } = network.nodes[node].op
         {
-            let [gamma, mean, var] = [0, 2, 3].map(|role| network.nodes[norm].params[role]);
+            let [gamma, mean, var] = [0, 2, 3].map(|role| network.nodes[node].params[role]);
             let factors = network.tensors[gamma].data.iter().zip(&network.tensors[var].data);
             scale = factors.map(|(gamma, var)| gamma / (var + eps).sqrt()).collect();
-            if uses(mean) == 1 {
+            if uses(network, mean) == 1 {
                 offset = Offset::Mean(mean);
             }
-            normalized = true;
-            value = norm + 1;
+            norm = Some(node);
+            value = node + 1;
         }
-        if let Some(&bias) = params.get(1).filter(|&&bias| uses(bias) == 1) {
+        if let Some(&bias) = params.get(1).filter(|&&bias| uses(network, bias) == 1) {
             offset = Offset::Bias(bias);
         }
         let add = only_consumer(value).map(|n| &network.nodes[n]).filter(|n| n.op == Op::Add);
@@ -76,7 +79,7 @@ impl Place {
         let others = add
             .filter(own)
             .map_or(Vec::new(), |add| add.inputs.iter().copied().filter(|&v| v != value).collect());
-        Self { offset, normalized, scale, others }
+        Self { offset, norm, scale, others }
     }
 
     /// Adds how much a value misses of what it was `before`, by sample `[c, h, w]`, in units of the

@@ -33,8 +33,20 @@ impl Problem {
         self.moment.ncols()
     }
 
+    /// Whether it is of finite values.
+    pub(super) fn is_finite(&self) -> bool {
+        let of = |m: &Mat<f64>| (0..m.ncols()).all(|j| m.col_as_slice(j).iter().all(|v| v.is_finite()));
+        of(&self.hessian) && of(&self.moment) && self.power.iter().all(|v| v.is_finite())
+    }
+
+    /// What the removal of each dense weight of a row costs if the others stay as they are: `w^2 E x^2`.
+    pub(super) fn alone(&self, row: usize) -> Vec<f64> {
+        let dense = self.dense.col_as_slice(row);
+        dense.iter().enumerate().map(|(q, w)| w * w * self.hessian[(q, q)].max(0.0)).collect()
+    }
+
     /// `H^-1` and the rows that minimise the error without any zero (by column); `None` if `H` is
-    /// not definite: it holds NaN or infinities.
+    /// not definite: by rounding, or since it holds NaN or infinities.
     pub(super) fn solve(&self) -> Option<(Mat<f64>, Mat<f64>)> {
         let factor = Cholesky::new(self.hessian.clone())?;
         let mut weights = self.moment.clone();

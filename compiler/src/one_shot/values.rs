@@ -6,12 +6,13 @@ use tfc_formats::dataset::Samples;
 use tfc_formats::network::{Network, Node, ValueId};
 use tfc_formats::preprocess::Preprocess;
 
-use super::OneShotError;
+use super::{BATCH, OneShotError};
 use crate::encode::{Precision, encode};
 use crate::execute;
 
-/// Most elements of the values that are kept (1 GiB); beyond, more is computed again.
-const MOST_KEPT: usize = 1 << 28;
+/// Most elements of the values that are kept (512 MiB, 1 GiB for both networks); beyond, more is
+/// computed again.
+const MOST_KEPT: usize = 1 << 27;
 
 /// Computes values from the last one that was kept for all inputs, which all later ones depend on.
 pub(super) struct Values<'s> {
@@ -95,7 +96,12 @@ impl<'s> Values<'s> {
         let found = (self.base + 1..=to).rev().find(|&v| v <= network.output && kept(v) && alone(v));
         if let Some(base) = found {
             let part = self.part(network, base)?;
-            self.kept = self.of(&part, 0..self.samples.len())?;
+            // Some inputs at a time, so that old and new values are not held together.
+            self.kept.resize(self.samples.len(), Vec::new());
+            for first in (0..self.samples.len()).step_by(BATCH) {
+                let values = self.of(&part, first..self.samples.len().min(first + BATCH))?;
+                self.kept[first..].iter_mut().zip(values).for_each(|(kept, value)| *kept = value);
+            }
             self.base = base;
         }
         Ok(())

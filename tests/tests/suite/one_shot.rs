@@ -11,8 +11,10 @@ fn folder() -> Folder {
     folder
 }
 
-fn error(folder: &Folder, file: &str) -> f64 {
-    folder.json(&format!("eval {file} --data {DIGITS}"))["error_percent"].as_f64().unwrap()
+/// Share of the test images that are classified otherwise than by the network that was pruned.
+fn disagreement(folder: &Folder, file: &str) -> f64 {
+    let report = folder.json(&format!("diff m.safetensors {file} --data {DIGITS}"));
+    1.0 - report["agreement"]["top1"].as_f64().unwrap()
 }
 
 #[test]
@@ -27,8 +29,9 @@ fn calibration_comes_closer_to_the_dense_network_than_magnitude() {
     let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>() as f64;
     assert!((sum("zeros") / sum("weights") - 0.8).abs() < 0.001, "{report}");
     assert_eq!(report["test"], Value::Null);
-    let (ours, theirs) = (error(&folder, "a.tfc"), error(&folder, "magnitude.tfc"));
-    assert!(ours < 0.6 * theirs, "{ours}% and {theirs}%");
+    // Not by errors, of which the dense network itself makes many.
+    let (ours, theirs) = (disagreement(&folder, "a.tfc"), disagreement(&folder, "magnitude.tfc"));
+    assert!(ours < 0.5 * theirs, "{ours} and {theirs}");
 
     folder.done(&format!("{args} --calibration {DIGITS} --calibration-samples 200 -o again.tfc"));
     assert_eq!(folder.read("again.tfc"), folder.read("a.tfc"));

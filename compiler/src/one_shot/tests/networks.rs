@@ -245,7 +245,7 @@ fn residual_networks_come_closer_than_by_magnitude() {
     }
 }
 
-/// What a score says is what the output's relative error becomes when that weight goes.
+/// What a score says is what the squared error of the network's output becomes when that weight goes.
 #[test]
 fn scores_are_errors_of_the_output() {
     for (groups, seed) in [(1, 1), (2, 2), (4, 3)] {
@@ -256,13 +256,15 @@ fn scores_are_errors_of_the_output() {
         let scores = scores(&Cpu, &b.network, &samples, &mut |_| {}, &stop).unwrap();
         let masks = prune::masks(&b.network, &scores, 1e-9, Scope::Global, &Masks::keep_all(&b.network));
         let removed = masks.get(0).unwrap().iter().position(|keep| !keep).unwrap();
-        let told = f64::from(scores.get(0).unwrap()[removed]) * 36f64.powf(0.25);
+        let told = f64::from(scores.get(0).unwrap()[removed]);
         let (found, _) = corrected(&b.network, &samples, &masks);
         assert_eq!(found.tensors[0].data[removed], 0.0);
         assert_eq!(found.tensors[0].nonzeros() + 1, found.tensors[0].data.len());
-        let error = relative_error(&outputs(&b.network, &samples), &outputs(&found, &samples), 4);
+        let (before, after) = (outputs(&b.network, &samples), outputs(&found, &samples));
+        let pairs = before.iter().flatten().zip(after.iter().flatten());
+        let error = pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
         // The ridge counts in the score and not in the error.
-        assert!(error <= told + 1e-6 && error >= 0.3 * told, "{groups} groups: {error}, told {told}");
+        assert!(error <= 1.001 * told && error >= 0.3 * told, "{groups} groups: {error}, told {told}");
     }
 }
 
@@ -289,6 +291,91 @@ fn what_cannot_be_corrected() {
     assert_eq!(found.tensors[shared[0]], magnitude.tensors[shared[0]]);
     let orders: Vec<_> = report.iter().map(|layer| layer.order).collect();
     assert_eq!(orders, [Order::Exact, Order::Scores, Order::Scores]);
+}
+
+/// Mean and variance of each channel of a value.
+fn channel_moments(network: &Network, value: usize, samples: &Samples) -> Vec<(f64, f64)> {
+    let mut part = network.clone();
+    part.nodes.truncate(value);
+    part.output = value;
+    let channels = part.shapes().unwrap()[value].c as usize;
+    let outputs = outputs(&part, samples);
+    let of = |c: usize| {
+        let of_sample = |y: &Vec<f32>| y.chunks_exact(y.len() / channels).nth(c).unwrap().to_vec();
+        let values: Vec<f64> = outputs.iter().flat_map(of_sample).map(f64::from).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64)
+    };
+    (0..channels).map(of).collect()
+}
+
+/// Behind an addition, and behind layers that share their weights and are masked only.
+#[test]
+fn norms_that_no_layer_is_corrected_for_keep_their_outputs_moments() {
+    for seed in 0..4 {
+        let mut b = Builder::new(Shape::new(2, 6, 6), seed);
+        let x = b.conv(conv(6, 1), 0, true);
+        let y = b.conv(conv(6, 1), x, false);
+        let y = b.node(Op::Add, &[y, x], &[]);
+        let behind_add = b.norm(y);
+        let x = b.relu(behind_add);
+        let x = b.conv(conv(6, 1), x, false);
+        let shared = b.network.nodes[x - 1].params.clone();
+        let behind_first = b.norm(x);
+        let x = b.relu(behind_first);
+        let x = b.node(Op::Conv2d(conv(6, 1)), &[x], &shared);
+        let behind_second = b.norm(x);
+        let x = b.relu(behind_second);
+        b.dense(x, 5);
+        let samples = samples(b.network.input, 30, seed);
+        let masks = masks(&b.network, 0.6);
+        let (found, report) = corrected(&b.network, &samples, &masks);
+        let orders: Vec<_> = report.iter().map(|layer| layer.order).collect();
+        assert_eq!(orders, [Order::Exact, Order::Exact, Order::Scores, Order::Scores, Order::Exact]);
+        for norm in [behind_add, behind_first, behind_second] {
+            let before = channel_moments(&b.network, norm, &samples);
+            let after = channel_moments(&found, norm, &samples);
+            for ((mean, var), (mean_after, var_after)) in before.into_iter().zip(after) {
+                assert!((mean - mean_after).abs() < 1e-3 * (1.0 + mean.abs()), "{mean} {mean_after}");
+                assert!((var_after / var - 1.0).abs() < 1e-3, "{norm}: {var} {var_after}");
+            }
+            let tensors = |network: &Network, roles: [usize; 2]| {
+                roles.map(|role| network.tensors[network.nodes[norm - 1].params[role]].data.clone())
+            };
+            assert_eq!(tensors(&found, [0, 1]), tensors(&b.network, [0, 1]), "factor and shift stay");
+            assert_ne!(tensors(&found, [2, 3]), tensors(&b.network, [2, 3]));
+        }
+    }
+}
+
+/// Inputs that never change say nothing of the weights, which is no reason to refuse.
+#[test]
+fn images_that_are_all_the_same() {
+    for seed in 0..4 {
+        let mut b = Builder::new(Shape::new(2, 6, 6), seed);
+        let x = b.conv(conv(6, 1), 0, true);
+        let x = b.norm(x);
+        let x = b.relu(x);
+        let x = b.node(Op::GlobalAvgPool, &[x], &[]);
+        let x = b.norm(x);
+        let x = b.dense(x, 12);
+        b.dense(x, 4);
+        let one = samples(b.network.input, 1, seed);
+        for data in [one.data.clone(), vec![0; one.data.len()], vec![255; one.data.len()]] {
+            let same = Samples { data: data.repeat(30), labels: vec![0; 30], ..one.clone() };
+            let stop = AtomicBool::new(false);
+            let scores = scores(&Cpu, &b.network, &same, &mut |_| {}, &stop).unwrap();
+            assert!(scores.get(0).unwrap().iter().all(|score| score.is_finite()));
+            let masks = masks(&b.network, 0.5);
+            let (found, report) = corrected(&b.network, &same, &masks);
+            assert!(report.iter().all(|layer| layer.zeros * 2 >= layer.weights), "{report:?}");
+            let (before, after) = (outputs(&b.network, &same), outputs(&found, &same));
+            let scale = before[0].iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            for (before, after) in before[0].iter().zip(&after[0]) {
+                assert!((before - after).abs() < 1e-3 * scale, "seed {seed}: {before} {after}");
+            }
+        }
+    }
 }
 
 #[test]

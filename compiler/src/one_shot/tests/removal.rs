@@ -8,6 +8,7 @@ use rand_pcg::Pcg64Mcg;
 
 use super::super::columns;
 use super::super::exact::trace;
+use super::super::layer;
 use super::super::problem::Problem;
 
 /// Inputs that depend on each other, and a target of them.
@@ -40,6 +41,15 @@ impl Case {
             damping: self.damping,
             power: vec![self.t.norm_squared() / n],
         }
+    }
+
+    /// The same inputs for several rows with targets of their own.
+    fn problems(&self, rows: usize) -> Problem {
+        let one = self.problem();
+        let factor = |row: usize, i: usize| 1.0 + 0.3 * ((row + 1) as f64 * (i + 2) as f64).sin();
+        let of = |m: &Mat<f64>| Mat::from_fn(m.nrows(), rows, |i, row| m[(i, 0)] * factor(row, i));
+        let (moment, dense) = (of(&one.moment), of(&one.dense));
+        Problem { moment, dense, power: vec![one.power[0]; rows], ..one }
     }
 
     /// What is minimised.
@@ -152,6 +162,57 @@ proptest! {
         let rows = columns::remove(inverse, &best, &[gone], &[1.0], 1).unwrap();
         prop_assert_eq!(rows[0][at % d], 0.0);
     }
+}
+
+/// Zeros of a group do not come back because another group has fewer.
+#[test]
+fn groups_keep_the_zeros_that_they_have() {
+    let (d, rows) = (10, 3);
+    let problems: Vec<Problem> = (0..2).map(|group| Case::new(d, group).problems(rows)).collect();
+    let solved = || problems.iter().map(|problem| problem.solve().unwrap()).collect::<Vec<_>>();
+    // 9 of 10 weights of the first group are gone, and 1 of 10 of the second.
+    let zeros = |group: usize| (0..d).map(|i| (i == 3) != (group == 0)).collect::<Vec<_>>();
+    let gone: Vec<_> = (0..2 * rows).map(|row| zeros(row / rows)).collect();
+    for count in [0, 30, 31, 44, 59, 60] {
+        let found = layer::by_columns(&problems, solved(), &gone, &[1.0; 6], count).unwrap();
+        for (found, gone) in found.iter().flatten().zip(gone.iter().flatten()) {
+            assert!(!gone || *found == 0.0, "{count}: a zero came back");
+        }
+        assert_eq!(found.iter().flatten().filter(|w| **w == 0.0).count(), count.max(30));
+    }
+}
+
+/// What is left is the best for the zeros that were chosen, and better than before it was solved.
+#[test]
+fn what_columns_leave_is_solved_for_again() {
+    let mut better = 0;
+    for seed in 0..20 {
+        let case = Case::new(12, seed);
+        let problems = [case.problem()];
+        let gone = [vec![false; 12]];
+        let solved = problems[0].solve().unwrap();
+        let unsolved = columns::remove(solved.0.clone(), &solved.1, &gone, &[1.0], 7).unwrap();
+        let found = layer::by_columns(&problems, vec![solved], &gone, &[1.0], 7).unwrap();
+        let zeros = |row: &[f64]| row.iter().map(|w| *w == 0.0).collect::<Vec<_>>();
+        assert_eq!(zeros(&found[0]), zeros(&unsolved[0]));
+        let error = |row: &[f64]| case.objective(&DVector::from_column_slice(row));
+        assert!(error(&found[0]) <= error(&unsolved[0]) + 1e-12);
+        better += usize::from(error(&found[0]) < 0.999 * error(&unsolved[0]));
+    }
+    assert!(better > 10, "{better}");
+}
+
+/// Moments of finite inputs that rounding left indefinite.
+#[test]
+fn what_is_finite_has_costs() {
+    let mut problem = Case::new(3, 1).problem();
+    problem.hessian[(1, 1)] = -1.0;
+    assert!(problem.solve().is_none() && problem.is_finite());
+    let gone = [vec![false; 3]];
+    assert_eq!(layer::costs(&[problem], &gone).unwrap()[0][1], 0.0);
+    let mut problem = Case::new(3, 1).problem();
+    problem.hessian[(1, 1)] = f64::NAN;
+    assert!(layer::costs(&[problem], &gone).is_none());
 }
 
 /// Two inputs that are nearly the same: the larger weight is of no use without the smaller one's
