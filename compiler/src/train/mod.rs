@@ -3,8 +3,7 @@
 //! - `ops/` has forward and backward of each op, one file an op; [`check`] says up front which
 //!   nodes of a network have none.
 //! - A plan is what follows from the graph alone; an executor is a plan with its buffers on a device.
-//! - [`train`] runs epochs, [`evaluate()`] and [`logits`] run without gradients, [`init()`] starts from scratch,
-//!   [`reestimate_batch_norm`] renews statistics without training.
+//! - [`train`] runs epochs, [`evaluate()`] and [`logits`] run without gradients, [`init()`] starts from scratch.
 //!
 //! The order of samples, their augmentation and the dropout masks are pure functions of the seed,
 //! the epoch, the step and the sample, so that the same seed on the same backend gives the same bytes, also after a run was
@@ -22,7 +21,6 @@ mod ops;
 mod options;
 mod plan;
 mod random;
-mod reestimate;
 mod stats;
 mod teacher;
 
@@ -35,7 +33,6 @@ pub use evaluate::{Evaluation, evaluate, logits};
 pub use fit::{Control, Data, EpochStats, History, Progress, Prune, train};
 pub use init::init;
 pub use options::{BatchNorm, Distill, Optimizer, Schedule, TrainOptions};
-pub use reestimate::reestimate_batch_norm;
 
 use tfc_formats::network::Network;
 use tfc_formats::op::{Op, Shape};

@@ -92,8 +92,6 @@ fn a_batch_without_variance_is_no_nan() {
         train(&Cpu, &mut network, masks, data, &options, &mut |_, _| Ok(None), &mut control).unwrap();
         network.check().unwrap();
     }
-    reestimate_batch_norm(&Cpu, &mut network, &samples, 1).unwrap();
-    network.check().unwrap();
 }
 
 #[test]
@@ -114,50 +112,6 @@ fn nodes_may_share_a_normalization() {
     network.check().unwrap();
     let after = evaluate(&Cpu, &network, &corners(90, 2), 32).unwrap();
     assert!(after.errors <= 45, "{after:?}");
-}
-
-#[test]
-fn reestimated_statistics_are_the_means_of_their_batches() {
-    let samples = corners(50, 4);
-    let mut found = network(3);
-    reestimate_batch_norm(&Cpu, &mut found, &samples, 20).unwrap();
-    // The first layer's inputs depend on no statistics: its own are those of the convolution.
-    let mut first = network(3);
-    first.nodes.truncate(1);
-    (first.output, first.tensors) = (1, vec![first.tensors.swap_remove(0)]);
-    let pixels = 4 * 4;
-    let flat = Op::Flatten;
-    first.nodes.push(Node { name: "flat".to_owned(), op: flat, inputs: vec![1], params: vec![] });
-    first.output = 2;
-    let outputs = logits(&Cpu, &first, &samples, 50).unwrap();
-    for c in 0..4 {
-        let (mut mean, mut variance) = (0.0, 0.0);
-        for batch in outputs.chunks(20 * 4 * pixels) {
-            let values: Vec<f64> = batch
-                .chunks(4 * pixels)
-                .flat_map(|sample| &sample[c * pixels..][..pixels])
-                .map(|&v| f64::from(v))
-                .collect();
-            let n = values.len() as f64;
-            let own = values.iter().sum::<f64>() / n;
-            let share = n / (50 * pixels) as f64;
-            mean += share * own;
-            variance += share * values.iter().map(|v| (v - own).powi(2)).sum::<f64>() / (n - 1.0);
-        }
-        let statistics = roles(&found, [2, 3]);
-        assert!((f64::from(statistics[0][c]) - mean).abs() < 1e-5, "{statistics:?} {mean}");
-        assert!((f64::from(statistics[1][c]) / variance - 1.0).abs() < 1e-5, "{statistics:?} {variance}");
-    }
-    // Nothing else changed, nor is there anything left of the statistics that were there.
-    let mut scrambled = network(3);
-    for node in network(3).nodes.iter().filter(|n| matches!(n.op, Op::BatchNorm { .. })) {
-        scrambled.tensors[node.params[2]].data.fill(5.0);
-        scrambled.tensors[node.params[3]].data.fill(9.0);
-    }
-    reestimate_batch_norm(&Cpu, &mut scrambled, &samples, 20).unwrap();
-    assert_eq!(scrambled, found);
-    let rest = |n: &Network| (roles(n, [0, 1]), n.tensors[0].data.clone(), n.tensors.last().cloned());
-    assert_eq!(rest(&found), rest(&network(3)));
 }
 
 #[test]
