@@ -7,9 +7,9 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use serde::Serialize;
-use tfc_formats::artifact::{AlignedBytes, ArtifactError};
+use tfc_formats::artifact::{AlignedBytes, Artifact, ArtifactError};
 use tfc_formats::dataset::Samples;
-use tfc_formats::op::Shape;
+use tfc_formats::op::{Op, Shape};
 use tfc_formats::preprocess::Preprocess;
 use tfc_runtime::{Model, ModelError, RunError, Session, SessionError};
 
@@ -220,12 +220,20 @@ pub fn score_outputs(outputs: &[Vec<f32>], samples: &Samples) -> Score {
     Score { samples: outputs.len(), errors, confusion }
 }
 
-/// Mean cross-entropy of the softmax of outputs that are there already, in nats.
-pub fn cross_entropy(outputs: &[Vec<f32>], samples: &Samples) -> f64 {
+/// Mean cross-entropy of an artifact's outputs that are there already, in nats: of their softmax,
+/// unless they are one.
+pub fn cross_entropy(bytes: &[u8], outputs: &[Vec<f32>], samples: &Samples) -> Result<f64, ExecuteError> {
+    let aligned = AlignedBytes::from(bytes);
+    let steps = Artifact::parse(&aligned)?;
+    let last = steps.steps().filter(|step| !matches!(step.op, Op::Flatten | Op::Dropout { .. })).last();
+    let probabilities = last.is_some_and(|step| step.op == Op::Softmax);
     let loss = |(output, &label): (&Vec<f32>, &u32)| {
+        if probabilities {
+            return -f64::from(output[label as usize].max(f32::MIN_POSITIVE)).ln();
+        }
         let largest = output.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f64 = output.iter().map(|v| f64::from(v - largest).exp()).sum();
         sum.ln() - f64::from(output[label as usize] - largest)
     };
-    outputs.iter().zip(&samples.labels).map(loss).sum::<f64>() / outputs.len().max(1) as f64
+    Ok(outputs.iter().zip(&samples.labels).map(loss).sum::<f64>() / outputs.len().max(1) as f64)
 }

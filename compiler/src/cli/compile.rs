@@ -8,7 +8,7 @@ use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
 use crate::prune::{Method, Scope};
 use crate::train::Distill;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
@@ -19,6 +19,26 @@ use super::output::{check_distinct, check_writable, emit, emit_and_check, note, 
 use super::progress::Bar;
 use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
 use super::{CheckFailed, Global};
+
+/// Flags of scores and fine-tuning, which one-shot pruning does without.
+const NOT_IN_ONE_SHOT: [&str; 16] = [
+    "method",
+    "scope",
+    "rounds",
+    "epochs",
+    "batch",
+    "optimizer",
+    "rate",
+    "momentum",
+    "decay",
+    "schedule",
+    "batch_norm",
+    "flip",
+    "shift_crop",
+    "distill",
+    "temperature",
+    "resume",
+];
 
 /// Compile a trained network into a .tfc file.
 ///
@@ -35,19 +55,21 @@ pub(super) struct Args {
     /// Artifact to write [default: the input with extension .tfc].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Data set: a folder, or builtin:digits; choices are made on its training set alone.
+    /// Data set: a folder, a file of samples, or builtin:digits; choices are made on its training set alone.
     #[arg(long, long_help = data::UNDERSTOOD)]
     data: Option<String>,
     /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
-    /// weights are corrected layer by layer. A folder, or builtin:digits; needs --sparsity.
-    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = ["method", "scope", "rounds", "max_drop"])]
+    /// weights are corrected layer by layer. A folder, a file of samples, or builtin:digits; needs
+    /// --sparsity.
+    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = NOT_IN_ONE_SHOT)]
+    #[arg(long_help = data::UNDERSTOOD)]
     calibration: Option<String>,
     /// Prune in one shot as with --calibration, on a part of the training set of --data.
-    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = ["method", "scope", "rounds"])]
+    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = NOT_IN_ONE_SHOT)]
     one_shot: bool,
-    /// Most samples to calibrate with.
-    #[arg(long, default_value_t = 500, value_name = "COUNT", value_parser = count)]
-    calibration_samples: usize,
+    /// Most samples to calibrate with [default: 500].
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    calibration_samples: Option<usize>,
     /// Share of all weights that become zero, e.g. 0.95.
     #[arg(long, value_name = "SHARE", conflicts_with_all = ["max_drop", "max_bytes", "max_latency"])]
     sparsity: Option<f64>,
@@ -65,8 +87,9 @@ pub(super) struct Args {
     /// What scores a weight: mfbp, mfbp-inflate, tri, tri-relative, magnitude or random.
     #[arg(long, default_value_t = Method::Magnitude)]
     method: Method,
-    /// Among which weights scores are compared: layer, group, global, lamp or time.
-    #[arg(long, default_value_t)]
+    /// Among which weights scores are compared: layer, group, global, lamp or time; with --sparsity,
+    /// since a budget says itself what each layer keeps.
+    #[arg(long, default_value_t, requires = "sparsity")]
     scope: Scope,
     /// Steps to the final sparsity, one at the start of each epoch; 1 prunes in one shot
     /// [default: half the epochs].
@@ -128,9 +151,17 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let calibration = args.calibration.as_deref().map(load).transpose()?.map(|data| data.train);
     // Without labels, data can do no more than calibrate.
     let (data, calibration) = match (data, calibration) {
-        (Some(data), None) if !data.train.is_labelled() => (None, Some(data.train)),
+        (Some(data), None) if !data.train.is_labelled() => {
+            if args.sparsity.is_none() {
+                note(global, &format!("{} has no labels: give --sparsity to prune in one shot", data.name));
+            }
+            (None, Some(data.train))
+        }
         given => given,
     };
+    if args.calibration_samples.is_some() && calibration.is_none() && !args.one_shot {
+        bail!("--calibration-samples needs --calibration, --one-shot, or --data without labels");
+    }
     check_writable(&output, args.force)?;
     check_distinct(&output, &args.input)?;
     if let Some(report) = &args.report {
@@ -227,6 +258,8 @@ fn drive<D: crate::device::Device>(
 fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
     /// Points of validation accuracy that may go if a person says nothing.
     const MAX_DROP: f64 = 0.25;
+    /// Samples to calibrate with if a person says nothing.
+    const CALIBRATION_SAMPLES: usize = 500;
     let factorizes = matches!(args.low_rank, LowRank::Svd | LowRank::Tri);
     let budget =
         Budget { max_drop: args.max_drop, max_bytes: args.max_bytes, max_latency_us: args.max_latency };
@@ -250,8 +283,8 @@ fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
         iterations: args.iterations,
         solver: args.solver,
         half: args.precision == "auto",
-        one_shot: args.one_shot || calibrates,
-        calibration_samples: args.calibration_samples,
+        one_shot: args.one_shot || calibrates && args.sparsity.is_some(),
+        calibration_samples: args.calibration_samples.unwrap_or(CALIBRATION_SAMPLES),
         held_out: args.training.held_out,
         training: args.training.options(distill, args.low_rank == LowRank::Tri),
         seed: args.training.seed,

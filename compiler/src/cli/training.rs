@@ -146,11 +146,14 @@ pub(super) fn describe_run(
 ) -> Result<String> {
     let crc = Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
     let mut digest = crc.digest();
+    for Network { input, preprocess, nodes, output, .. } in networks {
+        digest.update(format!("{input:?} {preprocess:?} {nodes:?} {output}").as_bytes());
+    }
     for tensor in networks.iter().flat_map(|network| &network.tensors) {
         digest.update(tensor.name.as_bytes());
         tensor.data.iter().for_each(|value| digest.update(&value.to_le_bytes()));
     }
-    let weights = digest.finalize();
+    let networks = digest.finalize();
     let data = data.map(|Dataset { name, train, .. }| {
         let labels = crc.checksum(bytemuck::cast_slice(&train.labels));
         (name.clone(), train.len(), crc.checksum(&train.data), labels)
@@ -158,7 +161,7 @@ pub(super) fn describe_run(
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "producer": crate::encode::PRODUCER,
         "options": options,
-        "weights": weights,
+        "networks": networks,
         "data": data,
     }))?)
 }
