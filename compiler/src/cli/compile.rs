@@ -62,7 +62,7 @@ pub(super) struct Args {
     /// weights are corrected layer by layer. A folder, a file of samples, or builtin:digits; needs
     /// --sparsity.
     #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = NOT_IN_ONE_SHOT)]
-    #[arg(long_help = data::UNDERSTOOD)]
+    #[arg(long_help = calibration_help())]
     calibration: Option<String>,
     /// Prune in one shot as with --calibration, on a part of the training set of --data.
     #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = NOT_IN_ONE_SHOT)]
@@ -130,6 +130,12 @@ pub(super) struct Args {
     training: TrainingArgs,
     #[command(flatten)]
     network: InputArgs,
+}
+
+fn calibration_help() -> String {
+    let what = "Inputs to prune with in one shot, without labels and without fine-tuning: the remaining \
+                weights are corrected layer by layer. Needs --sparsity.";
+    format!("{what}\n{}", data::UNDERSTOOD)
 }
 
 fn low_rank(text: &str) -> Result<LowRank, String> {

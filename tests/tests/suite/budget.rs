@@ -70,6 +70,24 @@ fn limits_hold_together() {
     assert_eq!(report["options"]["goal"]["budget"]["max_bytes"], 2500);
 }
 
+/// Training that diverges is a step that failed, and the others are there.
+#[test]
+fn a_step_that_diverges() {
+    let folder = folder();
+    let args = "--max-bytes 2.5kB --rate 1e30 --epochs 2 -o a.tfc --format json";
+    let outcome = folder.tfc(&format!("-q compile m.safetensors --data {DIGITS} --device cpu {args}"));
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let front = report["budget"]["front"].as_array().unwrap();
+    assert!(front.len() > 1, "{report}");
+    assert_eq!(front[0]["note"], Value::Null);
+    for point in &front[1..] {
+        assert!(point["note"].as_str().unwrap().contains("training diverged in epoch 1"), "{point}");
+        assert_eq!(point["excess"], Value::Null, "infinite");
+    }
+    assert_eq!(report["budget"]["kept"], 0);
+}
+
 /// The exit status says so, the nearest artifact is there, and nothing has the name of what was
 /// asked for.
 #[test]
