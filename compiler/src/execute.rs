@@ -237,3 +237,32 @@ pub fn cross_entropy(bytes: &[u8], outputs: &[Vec<f32>], samples: &Samples) -> R
     };
     Ok(outputs.iter().zip(&samples.labels).map(loss).sum::<f64>() / outputs.len().max(1) as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use tfc_formats::import::{ImportOptions, untrained};
+    use tfc_formats::network::{Network, Node};
+
+    use super::*;
+    use crate::encode::{Precision, encode};
+    use crate::train::init;
+
+    #[test]
+    fn a_softmax_at_the_end_does_not_change_the_loss() {
+        let mut network = untrained("lenet_300_100", &ImportOptions::default()).unwrap();
+        init(&mut network, 1);
+        let samples =
+            Samples { shape: network.input, classes: 10, data: Vec::new(), labels: vec![3, 1, 4, 1, 5] };
+        let loss = |network: &Network| {
+            let bytes = encode(network, &vec![Precision::F32; network.tensors.len()]).unwrap().bytes;
+            let outputs = outputs_for(&bytes, &Inputs::Random { count: 5, seed: 1 }).unwrap();
+            cross_entropy(&bytes, &outputs, &samples).unwrap()
+        };
+        let logits = loss(&network);
+        let inputs = vec![network.output];
+        network.nodes.push(Node { name: "p".into(), op: Op::Softmax, inputs, params: Vec::new() });
+        network.output = network.nodes.len();
+        assert!((loss(&network) - logits).abs() < 1e-5, "{logits}");
+        assert!(logits > 0.1, "{logits}");
+    }
+}

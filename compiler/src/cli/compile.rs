@@ -20,6 +20,9 @@ use super::progress::Bar;
 use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
 use super::{CheckFailed, Global};
 
+/// Flags of a budget.
+const BUDGETS: [&str; 3] = ["max_drop", "max_bytes", "max_latency"];
+
 /// Flags of scores and fine-tuning, which one-shot pruning does without.
 const NOT_IN_ONE_SHOT: [&str; 16] = [
     "method",
@@ -71,7 +74,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT", value_parser = count)]
     calibration_samples: Option<usize>,
     /// Share of all weights that become zero, e.g. 0.95.
-    #[arg(long, value_name = "SHARE", conflicts_with_all = ["max_drop", "max_bytes", "max_latency"])]
+    #[arg(long, value_name = "SHARE", conflicts_with_all = BUDGETS)]
     sparsity: Option<f64>,
     /// Largest loss of accuracy on the validation set, in points: as small as that permits, or as the
     /// other limits ask for [default with --data and no other limit: 0.25].
@@ -89,7 +92,7 @@ pub(super) struct Args {
     method: Method,
     /// Among which weights scores are compared: layer, group, global, lamp or time; with --sparsity,
     /// since a budget says itself what each layer keeps.
-    #[arg(long, default_value_t, requires = "sparsity")]
+    #[arg(long, default_value_t, requires = "sparsity", conflicts_with_all = BUDGETS)]
     scope: Scope,
     /// Steps to the final sparsity, one at the start of each epoch; 1 prunes in one shot
     /// [default: half the epochs].

@@ -177,3 +177,35 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     })?;
     Ok(stop)
 }
+
+#[cfg(test)]
+mod tests {
+    use tfc_formats::import::{ImportOptions, untrained};
+    use tfc_formats::op::{Activation, Op};
+
+    use super::*;
+
+    #[test]
+    fn runs_of_other_networks_are_described_otherwise() {
+        let network = untrained("lenet5", &ImportOptions::default()).unwrap();
+        let describe = |change: &dyn Fn(&mut Network)| {
+            let mut network = network.clone();
+            change(&mut network);
+            describe_run(&"options", &[&network], None).unwrap()
+        };
+        let same = describe(&|_| {});
+        assert_eq!(same, describe(&|_| {}));
+        let changes: [&dyn Fn(&mut Network); 4] = [
+            &|network| network.preprocess.scale *= 0.5,
+            &|network| network.input.h += 4,
+            &|network| {
+                let activation = network.nodes.iter_mut().find(|node| matches!(node.op, Op::Activation(_)));
+                activation.unwrap().op = Op::Activation(Activation::Tanh);
+            },
+            &|network| network.tensors[0].data[0] += 1.0,
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            assert_ne!(same, describe(change), "{at}");
+        }
+    }
+}

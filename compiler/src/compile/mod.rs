@@ -231,7 +231,7 @@ fn check(
         Goal::Budget(Budget { max_drop: Some(_), .. }) if data.is_none() => {
             return Err(CompileError::NeedsData);
         }
-        Goal::Budget(_) if options.one_shot || data.is_none() && calibration.is_some() => {
+        Goal::Budget(_) if options.one_shot || calibration.is_some() => {
             "a budget needs labelled data, or none at all; pruning in one shot needs --sparsity".to_owned()
         }
         Goal::Sparsity(_) if options.one_shot && options.scores_by_choice() => {

@@ -33,12 +33,13 @@ pub(super) fn points<'a>(artifact: &Artifact<'a>) -> Vec<Point<'a>> {
     let mut points: Vec<Point<'a>> = Vec::new();
     let mut point_of: HashMap<usize, usize> = HashMap::new();
     for (index, step) in steps.iter().enumerate().filter(|(_, step)| !is_copy(step)) {
-        // The layer that only this step reads, and as it is: nothing is folded or fused through a
-        // copy.
+        // The layer that only this step reads, and as it is: nothing is folded through a copy, nor
+        // through a flattening that took no step.
         let before = match sources[index][..] {
             [Some(Source { step, copied: false })] if readers[step] == 1 => point_of.get(&step).copied(),
             _ => None,
         };
+        let before = before.filter(|&at| points[at].shape == step.output.shape);
         let joins = before.filter(|&at| match step.op {
             Op::Activation(_) => true,
             Op::BatchNorm { .. } => points[at].folds,

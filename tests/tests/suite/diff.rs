@@ -270,14 +270,13 @@ fn networks_without_a_common_name_are_compared_in_order() {
     }
 }
 
-/// No pass folds a batch norm through a copy, so that both sides of it are layers.
+/// No pass folds a batch norm through a flattening, so that both sides of it are layers.
 #[test]
-fn nothing_is_joined_through_a_copy() {
+fn nothing_is_joined_through_a_flattening() {
     let mut sketch = Sketch::new(Shape::new(1, 6, 6), 10);
     let value = sketch.weighted(conv(3, 1), 0);
-    let value = sketch.node(Op::Dropout { rate: 0.5 }, &[value], Vec::new());
-    let params = [[0.5; 3], [0.25; 3], [0.5; 3], [4.0; 3]];
-    let params = params.map(|data| sketch.tensor(&[3], data.to_vec())).to_vec();
+    let value = sketch.node(Op::Flatten, &[value], Vec::new());
+    let params = [0.5, 0.25, 0.5, 4.0].map(|value| sketch.tensor(&[108], vec![value; 108])).to_vec();
     sketch.node(Op::BatchNorm { eps: 1e-3 }, &[value], params);
     let folder = Folder::new();
     folder.write("a.tfc", &artifact(&sketch.finish()));

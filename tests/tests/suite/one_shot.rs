@@ -75,6 +75,7 @@ fn what_does_not_go_together_is_refused() {
         format!("--data {DIGITS} --sparsity 0.5 --calibration-samples 10"),
         "--max-bytes 4kB --scope layer".to_owned(),
         "--data inputs.npy --max-bytes 4kB".to_owned(),
+        format!("--data {DIGITS} --calibration inputs.npy --max-drop 1"),
     ] {
         let outcome = folder.tfc(&format!("compile m.safetensors {args} -o a.tfc"));
         assert_eq!(outcome.status, Some(2), "{args}: {outcome:?}");
@@ -91,7 +92,7 @@ fn data_without_labels_is_said_to_do_nothing() {
     inputs(&folder);
     let args = "compile m.safetensors --device cpu --data inputs.npy";
     let outcome = folder.done(&format!("{args} -o a.tfc"));
-    assert!(outcome.stderr.contains("inputs has no labels: give --sparsity"), "{outcome:?}");
+    assert!(outcome.stderr.contains("inputs.npy has no labels: give --sparsity"), "{outcome:?}");
     let report = folder.json(&format!("{args} --low-rank svd --rank 2 -o b.tfc"));
     assert!(report["notes"].to_string().contains("accuracy unknown"), "{report}");
     assert_eq!(report["options"]["one_shot"], false);
