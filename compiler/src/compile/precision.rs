@@ -9,7 +9,8 @@ use crate::execute::{Inputs, arg_max, outputs_for};
 /// Largest difference of outputs that counts as agreement, relative to the largest output.
 const AGREE: f32 = 0.01;
 
-/// Share of the samples of a data set, with labels or without, whose predictions may change, all of them near ties.
+/// Share of the samples of a data set, with labels or without, whose predictions may change, all of
+/// them near ties.
 const MAY_FLIP: f64 = 0.001;
 
 /// Predictions that may change.
