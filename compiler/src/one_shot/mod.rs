@@ -27,6 +27,7 @@ mod moments;
 mod patches;
 mod place;
 mod problem;
+mod sensitivity;
 mod values;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ use crate::prune::{Masks, Scores};
 use moments::{Moments, Seen};
 use patches::Geometry;
 use place::{Offset, Place};
+use sensitivity::Sensitivity;
 use values::{Part, Values};
 
 /// Samples that are worked on together.
@@ -140,10 +142,9 @@ pub fn correct<D: Device>(
     Ok((run.network, report))
 }
 
-/// How much each weight matters to the output of its layer: what the squared error of the output
-/// grows by when it is removed after all that matter less in its row, and the others make up for
-/// it, relative to the power of the output, and divided by the fourth root of how often one
-/// inference multiplies by it: an error in small planes does more harm (found on training images).
+/// How much each weight matters to the output of the network: what the squared error of its layer's
+/// output grows by when it is removed after all that matter less in its row, and the others make
+/// up for it, times what such an error was found to do to the output of the network.
 ///
 /// # Errors
 /// As [`correct`].
@@ -155,12 +156,13 @@ pub fn scores<D: Device>(
     stop: &AtomicBool,
 ) -> Result<Scores, OneShotError> {
     let (mut run, nodes) = Run::new(device, dense, samples)?;
+    let sensitivity = Sensitivity::new(dense, samples)?;
     let mut scores = vec![None; dense.tensors.len()];
     for (done, &(node, tensor)) in nodes.iter().enumerate() {
         if stop.load(Ordering::SeqCst) {
             return Err(OneShotError::Interrupted);
         }
-        scores[tensor] = Some(run.scores(node, tensor)?);
+        scores[tensor] = Some(run.scores(node, tensor, &sensitivity)?);
         let layer = dense.nodes[node].name.clone();
         progress(&Progress { layer, corrected: None, done: done + 1, of: nodes.len() });
     }
@@ -240,23 +242,46 @@ impl<'a, D: Device> Run<'a, D> {
         Ok(Layer { geometry, place, seen, gone, importance })
     }
 
-    fn scores(&mut self, node: usize, tensor: TensorId) -> Result<Vec<f32>, OneShotError> {
-        let output = self.dense.shapes()?[node + 1];
-        let uses = (f64::from(output.h) * f64::from(output.w)).powf(0.25);
+    fn scores(
+        &mut self,
+        node: usize,
+        tensor: TensorId,
+        sensitivity: &Sensitivity<'_>,
+    ) -> Result<Vec<f32>, OneShotError> {
         let data = &self.dense.tensors[tensor].data;
         let Some(geometry) = self.geometry(node, tensor)? else {
             // As if all inputs had the same power and nothing in common.
             let power: f64 = data.iter().map(|w| f64::from(*w).powi(2)).sum();
             let power = power.max(f64::MIN_POSITIVE);
-            return Ok(data.iter().map(|w| (f64::from(*w).powi(2) / power / uses) as f32).collect());
+            let error = |noise: &[f64]| noise.iter().map(|n| n * n).sum::<f64>() / power;
+            let harm = sensitivity.of(tensor, error, |_, _| ())?;
+            return Ok(data.iter().map(|w| (harm * f64::from(*w).powi(2) / power) as f32).collect());
         };
-        let Layer { seen, gone, importance, .. } = self.study(node, tensor, geometry)?;
-        let costs = layer::costs(&seen.problems, &gone).ok_or_else(|| self.not_finite(node))?;
+        let Layer { geometry, place, seen, gone, importance } = self.study(node, tensor, geometry)?;
         let powers = seen.problems.iter().flat_map(|problem| &problem.power);
         let power: f64 = powers.zip(&importance).map(|(power, importance)| importance * power.max(0.0)).sum();
-        let factors = importance.iter().map(|importance| importance / power.max(f64::MIN_POSITIVE) / uses);
-        let scores = costs.iter().zip(factors).flat_map(|(costs, factor)| {
-            costs.iter().map(move |cost| (cost * factor).min(f64::from(f32::MAX)) as f32)
+        let power = power.max(f64::MIN_POSITIVE);
+        let error = |noise: &[f64]| {
+            let rows = noise.chunks_exact(geometry.inputs).zip(&importance).enumerate();
+            let of = |(row, (noise, importance)): (usize, (&[f64], &f64))| {
+                let problem = &seen.problems[row / geometry.rows];
+                importance * problem.output(row % geometry.rows, noise).0
+            };
+            rows.map(of).sum::<f64>() / power
+        };
+        let settle = |noise: &[f64], network: &mut Network| {
+            for (row, noise) in noise.chunks_exact(geometry.inputs).enumerate() {
+                let x = &seen.inputs[row / geometry.rows * geometry.inputs..][..geometry.inputs];
+                place.offset.shift(network, row, -noise.iter().zip(x).map(|(n, x)| n * x).sum::<f64>());
+            }
+        };
+        let harm = sensitivity.of(tensor, error, settle)?;
+        if !harm.is_finite() {
+            return Err(self.not_finite(node));
+        }
+        let costs = layer::costs(&seen.problems, &gone).ok_or_else(|| self.not_finite(node))?;
+        let scores = costs.iter().zip(&importance).flat_map(|(costs, importance)| {
+            costs.iter().map(move |cost| (cost * importance * harm / power).min(f64::from(f32::MAX)) as f32)
         });
         Ok(scores.collect())
     }
