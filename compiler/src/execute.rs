@@ -7,9 +7,9 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use rayon::prelude::*;
 use serde::Serialize;
-use tfc_formats::artifact::{AlignedBytes, ArtifactError};
+use tfc_formats::artifact::{AlignedBytes, Artifact, ArtifactError};
 use tfc_formats::dataset::Samples;
-use tfc_formats::op::Shape;
+use tfc_formats::op::{Op, Shape};
 use tfc_formats::preprocess::Preprocess;
 use tfc_runtime::{Model, ModelError, RunError, Session, SessionError};
 
@@ -220,12 +220,49 @@ pub fn score_outputs(outputs: &[Vec<f32>], samples: &Samples) -> Score {
     Score { samples: outputs.len(), errors, confusion }
 }
 
-/// Mean cross-entropy of the softmax of outputs that are there already, in nats.
-pub fn cross_entropy(outputs: &[Vec<f32>], samples: &Samples) -> f64 {
+/// Mean cross-entropy of an artifact's outputs that are there already, in nats: of their softmax,
+/// unless they are one.
+pub fn cross_entropy(bytes: &[u8], outputs: &[Vec<f32>], samples: &Samples) -> Result<f64, ExecuteError> {
+    let aligned = AlignedBytes::from(bytes);
+    let steps = Artifact::parse(&aligned)?;
+    let last = steps.steps().filter(|step| !matches!(step.op, Op::Flatten | Op::Dropout { .. })).last();
+    let probabilities = last.is_some_and(|step| step.op == Op::Softmax);
     let loss = |(output, &label): (&Vec<f32>, &u32)| {
+        if probabilities {
+            return -f64::from(output[label as usize].max(f32::MIN_POSITIVE)).ln();
+        }
         let largest = output.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f64 = output.iter().map(|v| f64::from(v - largest).exp()).sum();
         sum.ln() - f64::from(output[label as usize] - largest)
     };
-    outputs.iter().zip(&samples.labels).map(loss).sum::<f64>() / outputs.len().max(1) as f64
+    Ok(outputs.iter().zip(&samples.labels).map(loss).sum::<f64>() / outputs.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use tfc_formats::import::{ImportOptions, untrained};
+    use tfc_formats::network::{Network, Node};
+
+    use super::*;
+    use crate::encode::{Precision, encode};
+    use crate::train::init;
+
+    #[test]
+    fn a_softmax_at_the_end_does_not_change_the_loss() {
+        let mut network = untrained("lenet_300_100", &ImportOptions::default()).unwrap();
+        init(&mut network, 1);
+        let samples =
+            Samples { shape: network.input, classes: 10, data: Vec::new(), labels: vec![3, 1, 4, 1, 5] };
+        let loss = |network: &Network| {
+            let bytes = encode(network, &vec![Precision::F32; network.tensors.len()]).unwrap().bytes;
+            let outputs = outputs_for(&bytes, &Inputs::Random { count: 5, seed: 1 }).unwrap();
+            cross_entropy(&bytes, &outputs, &samples).unwrap()
+        };
+        let logits = loss(&network);
+        let inputs = vec![network.output];
+        network.nodes.push(Node { name: "p".into(), op: Op::Softmax, inputs, params: Vec::new() });
+        network.output = network.nodes.len();
+        assert!((loss(&network) - logits).abs() < 1e-5, "{logits}");
+        assert!(logits > 0.1, "{logits}");
+    }
 }

@@ -8,7 +8,7 @@ use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
 use crate::prune::{Method, Scope};
 use crate::train::Distill;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tfc_formats::artifact::write_file;
 use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
@@ -19,6 +19,29 @@ use super::output::{check_distinct, check_writable, emit, emit_and_check, note, 
 use super::progress::Bar;
 use super::training::{TrainingArgs, describe_run, stop_on_interrupt};
 use super::{CheckFailed, Global};
+
+/// Flags of a budget.
+const BUDGETS: [&str; 3] = ["max_drop", "max_bytes", "max_latency"];
+
+/// Flags of scores and fine-tuning, which one-shot pruning does without.
+const NOT_IN_ONE_SHOT: [&str; 16] = [
+    "method",
+    "scope",
+    "rounds",
+    "epochs",
+    "batch",
+    "optimizer",
+    "rate",
+    "momentum",
+    "decay",
+    "schedule",
+    "batch_norm",
+    "flip",
+    "shift_crop",
+    "distill",
+    "temperature",
+    "resume",
+];
 
 /// Compile a trained network into a .tfc file.
 ///
@@ -35,21 +58,23 @@ pub(super) struct Args {
     /// Artifact to write [default: the input with extension .tfc].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Data set: a folder, or builtin:digits; choices are made on its training set alone.
+    /// Data set: a folder, a file of samples, or builtin:digits; choices are made on its training set alone.
     #[arg(long, long_help = data::UNDERSTOOD)]
     data: Option<String>,
     /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
-    /// weights are corrected layer by layer. A folder, or builtin:digits; needs --sparsity.
-    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = ["method", "scope", "rounds", "max_drop"])]
+    /// weights are corrected layer by layer. A folder, a file of samples, or builtin:digits; needs
+    /// --sparsity.
+    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = NOT_IN_ONE_SHOT)]
+    #[arg(long_help = calibration_help())]
     calibration: Option<String>,
     /// Prune in one shot as with --calibration, on a part of the training set of --data.
-    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = ["method", "scope", "rounds"])]
+    #[arg(long, requires_all = ["data", "sparsity"], conflicts_with_all = NOT_IN_ONE_SHOT)]
     one_shot: bool,
-    /// Most samples to calibrate with.
-    #[arg(long, default_value_t = 500, value_name = "COUNT", value_parser = count)]
-    calibration_samples: usize,
+    /// Most samples to calibrate with [default: 500].
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    calibration_samples: Option<usize>,
     /// Share of all weights that become zero, e.g. 0.95.
-    #[arg(long, value_name = "SHARE", conflicts_with_all = ["max_drop", "max_bytes", "max_latency"])]
+    #[arg(long, value_name = "SHARE", conflicts_with_all = BUDGETS)]
     sparsity: Option<f64>,
     /// Largest loss of accuracy on the validation set, in points: as small as that permits, or as the
     /// other limits ask for [default with --data and no other limit: 0.25].
@@ -65,8 +90,9 @@ pub(super) struct Args {
     /// What scores a weight: mfbp, mfbp-inflate, tri, tri-relative, magnitude or random.
     #[arg(long, default_value_t = Method::Magnitude)]
     method: Method,
-    /// Among which weights scores are compared: layer, group, global, lamp or time.
-    #[arg(long, default_value_t)]
+    /// Among which weights scores are compared: layer, group, global, lamp or time; with --sparsity,
+    /// since a budget says itself what each layer keeps.
+    #[arg(long, default_value_t, requires = "sparsity", conflicts_with_all = BUDGETS)]
     scope: Scope,
     /// Steps to the final sparsity, one at the start of each epoch; 1 prunes in one shot
     /// [default: half the epochs].
@@ -109,6 +135,12 @@ pub(super) struct Args {
     network: InputArgs,
 }
 
+fn calibration_help() -> String {
+    let what = "Inputs to prune with in one shot, without labels and without fine-tuning: the remaining \
+                weights are corrected layer by layer. Needs --sparsity.";
+    format!("{what}\n{}", data::UNDERSTOOD)
+}
+
 fn low_rank(text: &str) -> Result<LowRank, String> {
     match text {
         "off" => Ok(LowRank::Off),
@@ -125,13 +157,22 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let network = args.network.load(&args.input)?;
     let load = |spec: &str| args.labels.load(spec, network.input, &network.preprocess);
     let data = args.data.as_deref().map(load).transpose()?;
-    let calibrate = |spec| data::inputs(spec, network.input, &network.preprocess, args.calibration_samples);
+    let most = args.calibration_samples.unwrap_or(CALIBRATION_SAMPLES);
+    let calibrate = |spec| data::inputs(spec, network.input, &network.preprocess, most);
     let calibration = args.calibration.as_deref().map(calibrate).transpose()?;
     // Without labels, data can do no more than calibrate.
     let (data, calibration) = match (data, calibration) {
-        (Some(data), None) if !data.train.is_labelled() => (None, Some(data.train)),
+        (Some(data), None) if !data.train.is_labelled() => {
+            if args.sparsity.is_none() {
+                note(global, &format!("{} has no labels: give --sparsity to prune in one shot", data.name));
+            }
+            (None, Some(data.train))
+        }
         given => given,
     };
+    if args.calibration_samples.is_some() && calibration.is_none() && !args.one_shot {
+        bail!("--calibration-samples needs --calibration, --one-shot, or --data without labels");
+    }
     check_writable(&output, args.force)?;
     check_distinct(&output, &args.input)?;
     if let Some(report) = &args.report {
@@ -228,6 +269,8 @@ fn drive<D: crate::device::Device>(
 fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
     /// Points of validation accuracy that may go if a person says nothing.
     const MAX_DROP: f64 = 0.25;
+    /// Samples to calibrate with if a person says nothing.
+    const CALIBRATION_SAMPLES: usize = 500;
     let factorizes = matches!(args.low_rank, LowRank::Svd | LowRank::Tri);
     let budget =
         Budget { max_drop: args.max_drop, max_bytes: args.max_bytes, max_latency_us: args.max_latency };
@@ -251,8 +294,8 @@ fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
         iterations: args.iterations,
         solver: args.solver,
         half: args.precision == "auto",
-        one_shot: args.one_shot || calibrates,
-        calibration_samples: args.calibration_samples,
+        one_shot: args.one_shot || calibrates && args.sparsity.is_some(),
+        calibration_samples: args.calibration_samples.unwrap_or(CALIBRATION_SAMPLES),
         held_out: args.training.held_out,
         training: args.training.options(distill, args.low_rank == LowRank::Tri),
         seed: args.training.seed,

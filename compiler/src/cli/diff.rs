@@ -13,7 +13,7 @@ use tfc_formats::dataset::{self, LoadOptions};
 
 use super::input::{InputArgs, count};
 use super::output::{emit, emit_and_check};
-use super::{CheckFailed, Global, artifact, check_number};
+use super::{CheckFailed, Global, artifact, check_number, data};
 
 /// Random inputs if a person says nothing.
 const RANDOM: usize = 64;
@@ -28,7 +28,7 @@ const TOLERANCE: f64 = 1e-3;
 ///
 /// A layer is compared behind its batch norm and activation, so that it does not matter whether
 /// these are steps of their own. Layers are matched by name; where the networks have no name in
-/// common, one by one if they have the same layers in the same order. Each network preprocesses
+/// common, in their order by operation and shape. Each network preprocesses
 /// the same raw samples as it says itself. Options about networks are for those of the two that
 /// are no .tfc files.
 #[derive(Debug, clap::Args)]
@@ -37,9 +37,9 @@ pub(super) struct Args {
     a: PathBuf,
     /// What is compared with it.
     b: PathBuf,
-    /// Data set, of which the test samples are taken if it has any: a folder, or builtin:digits
-    /// [default: random inputs].
-    #[arg(long)]
+    /// Data set, of which the test samples are taken if it has any: a folder, a file of samples, or
+    /// builtin:digits [default: random inputs].
+    #[arg(long, long_help = data::UNDERSTOOD)]
     data: Option<String>,
     /// Most samples [default: all of --data, else 64 random inputs].
     #[arg(long, value_name = "N", value_parser = count)]

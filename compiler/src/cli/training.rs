@@ -146,11 +146,14 @@ pub(super) fn describe_run(
 ) -> Result<String> {
     let crc = Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
     let mut digest = crc.digest();
+    for Network { input, preprocess, nodes, output, .. } in networks {
+        digest.update(format!("{input:?} {preprocess:?} {nodes:?} {output}").as_bytes());
+    }
     for tensor in networks.iter().flat_map(|network| &network.tensors) {
         digest.update(tensor.name.as_bytes());
         tensor.data.iter().for_each(|value| digest.update(&value.to_le_bytes()));
     }
-    let weights = digest.finalize();
+    let networks = digest.finalize();
     let data = data.map(|Dataset { name, train, .. }| {
         let labels = crc.checksum(bytemuck::cast_slice(&train.labels));
         (name.clone(), train.len(), crc.checksum(&train.data), labels)
@@ -158,7 +161,7 @@ pub(super) fn describe_run(
     Ok(serde_json::to_string_pretty(&serde_json::json!({
         "producer": crate::encode::PRODUCER,
         "options": options,
-        "weights": weights,
+        "networks": networks,
         "data": data,
     }))?)
 }
@@ -173,4 +176,36 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
         }
     })?;
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use tfc_formats::import::{ImportOptions, untrained};
+    use tfc_formats::op::{Activation, Op};
+
+    use super::*;
+
+    #[test]
+    fn runs_of_other_networks_are_described_otherwise() {
+        let network = untrained("lenet5", &ImportOptions::default()).unwrap();
+        let describe = |change: &dyn Fn(&mut Network)| {
+            let mut network = network.clone();
+            change(&mut network);
+            describe_run(&"options", &[&network], None).unwrap()
+        };
+        let same = describe(&|_| {});
+        assert_eq!(same, describe(&|_| {}));
+        let changes: [&dyn Fn(&mut Network); 4] = [
+            &|network| network.preprocess.scale *= 0.5,
+            &|network| network.input.h += 4,
+            &|network| {
+                let activation = network.nodes.iter_mut().find(|node| matches!(node.op, Op::Activation(_)));
+                activation.unwrap().op = Op::Activation(Activation::Tanh);
+            },
+            &|network| network.tensors[0].data[0] += 1.0,
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            assert_ne!(same, describe(change), "{at}");
+        }
+    }
 }

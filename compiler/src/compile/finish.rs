@@ -16,6 +16,9 @@ use crate::passes;
 /// Random inputs on which precisions are compared where there is no data.
 const PROBES: usize = 256;
 
+/// Points of error that are none: what adding up percentages rounds.
+pub(super) const ROUNDING: f64 = 1e-9;
+
 /// What an artifact must not exceed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Limits {
@@ -32,7 +35,8 @@ impl Limits {
     /// none; a tenth of a point is the least error that others are compared with.
     pub(super) fn excess(&self, error: Option<f64>, bytes: u64, us: f64) -> f64 {
         let part = |value: f64, limit: f64| (value - limit) / limit;
-        let error = error.zip(self.error).map(|(e, limit)| (e - limit) / limit.max(0.1));
+        let error = error.zip(self.error).filter(|(e, limit)| *e > limit + ROUNDING);
+        let error = error.map(|(e, limit)| (e - limit) / limit.max(0.1));
         let bytes = self.bytes.map(|limit| part(bytes as f64, limit as f64));
         let us = self.us.map(|limit| part(us, limit));
         [error, bytes, us].into_iter().flatten().fold(0.0, f64::max)
@@ -56,8 +60,8 @@ pub(super) struct Finished {
     pub(super) notes: Vec<String>,
 }
 
-/// Runs the passes over the graph, factorizes dense layers where that is smaller and as good, chooses precisions, and encodes.
-/// Precision gives way to a limit on bytes, and bytes to a limit on error.
+/// Runs the passes over the graph, factorizes dense layers where that is smaller and as good,
+/// chooses precisions, and encodes. Precision gives way to a limit on bytes, and bytes to a limit on error.
 pub(super) fn finish(
     trained: &Network,
     options: &Options,
@@ -121,6 +125,9 @@ mod tests {
         assert_eq!(limits.excess(Some(2.0), 1000, 1e9), 0.0);
         assert_eq!(limits.excess(Some(2.5), 1100, 0.0), 0.25);
         assert_eq!(limits.excess(None, 1500, 0.0), 0.5);
+        // A drop of 0.7 points to the last sample: 0.1 + 0.7 is less than 0.8.
+        let sum = Limits { error: Some(0.1 + 0.7), ..Limits::default() };
+        assert_eq!(sum.excess(Some(0.8), 0, 0.0), 0.0);
         let exact = Limits { error: Some(0.0), us: Some(10.0), ..Limits::default() };
         assert_eq!(exact.excess(Some(0.05), u64::MAX, 1.0), 0.5, "no division by 0");
     }

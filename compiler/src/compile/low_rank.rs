@@ -162,7 +162,8 @@ pub(super) fn shrink(
     let quality = |encoded: &Encoded| {
         let outputs = execute::outputs_of(&encoded.bytes, validation)?;
         let errors = execute::score_outputs(&outputs, validation).errors;
-        Ok::<_, CompileError>(Quality { errors, loss: execute::cross_entropy(&outputs, validation) })
+        let loss = execute::cross_entropy(&encoded.bytes, &outputs, validation)?;
+        Ok::<_, CompileError>(Quality { errors, loss })
     };
     let mut best = encoded(network)?;
     let allowed = quality(&best)?;

@@ -68,7 +68,7 @@ pub fn compile<D: Device>(
     context: Context<'_>,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
-    check(original, data, options)?;
+    check(original, data, context.calibration, options)?;
     if let Some(samples) = context.calibration {
         check_shape(original, "--calibration", samples)?;
     }
@@ -91,7 +91,8 @@ pub fn compile<D: Device>(
     let mut notes = Vec::new();
     let mut history = Vec::new();
     let calibration = calibration(context.calibration, &split, options);
-    if data.is_none() && calibration.is_none() && options.changes_weights() {
+    let corrects = calibration.is_some() && matches!(options.goal, Goal::Sparsity(_));
+    if data.is_none() && !corrects && options.changes_weights() {
         notes.push("no data: weights changed without fine-tuning, accuracy unknown".to_owned());
     }
     match options.low_rank {
@@ -212,7 +213,12 @@ impl Scores {
     }
 }
 
-fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result<(), CompileError> {
+fn check(
+    network: &Network,
+    data: Option<&Dataset>,
+    calibration: Option<&Samples>,
+    options: &Options,
+) -> Result<(), CompileError> {
     let fault = match options.goal {
         Goal::Sparsity(s) if !(0.0..1.0).contains(&s) => {
             format!("sparsity is {s}; it is a share of zeros, from 0 to below 1 (95% is 0.95)")
@@ -222,6 +228,9 @@ fn check(network: &Network, data: Option<&Dataset>, options: &Options) -> Result
         }
         Goal::Budget(Budget { max_drop: Some(_), .. }) if data.is_none() => {
             return Err(CompileError::NeedsData);
+        }
+        Goal::Budget(_) if options.one_shot || calibration.is_some() => {
+            "a budget needs labelled data, or none at all; pruning in one shot needs --sparsity".to_owned()
         }
         Goal::Sparsity(_) if options.one_shot && options.scores_by_choice() => {
             "one-shot pruning chooses weights by what they cost the outputs; leave out --method and --scope"
@@ -318,7 +327,13 @@ fn changes(
         let macs = node.op.dense_macs(shapes[node.inputs[0]], shapes[index + 1]);
         Some((4 * elements.sum::<u64>(), macs))
     };
-    let change = |layer: crate::report::Layer| {
+    let selects = |name: &str| {
+        let node = original.nodes.iter().position(|node| node.name == name);
+        node.is_some_and(|node| original.selection(node).is_some())
+    };
+    let change = |mut layer: crate::report::Layer| {
+        // A selection that lost channels does not look like one any more.
+        layer.selection = selects(&layer.name);
         let (bytes_before, macs_before) = before(&layer.name).unwrap_or_default();
         let why = why(&layer.name).unwrap_or_default();
         let weights_removed = removed.get(&layer.name).copied().unwrap_or_default();

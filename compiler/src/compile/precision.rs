@@ -9,7 +9,8 @@ use crate::execute::{Inputs, arg_max, outputs_for};
 /// Largest difference of outputs that counts as agreement, relative to the largest output.
 const AGREE: f32 = 0.01;
 
-/// Share of labelled samples whose predictions may change, all of them near ties.
+/// Share of the samples of a data set, with labels or without, whose predictions may change, all of
+/// them near ties.
 const MAY_FLIP: f64 = 0.001;
 
 /// Predictions that may change.
@@ -30,7 +31,7 @@ pub(super) struct Chosen {
 }
 
 /// Encodes with f16 weights where the outputs for the inputs agree with f32 weights: same
-/// predictions (of labelled samples all but one in a thousand) and values within 1% of the
+/// predictions (of samples of data all but one in a thousand) and values within 1% of the
 /// largest. All tensors are tried at once, then one by one. With f32 weights if not `half`.
 pub(super) fn choose(network: &Network, inputs: &Inputs<'_>, half: bool) -> Result<Chosen, CompileError> {
     let tensors = network.tensors.len();

@@ -31,20 +31,7 @@ impl Geometry {
             pad: Padding::default(),
         };
         let (window, groups) = match op {
-            Op::Conv2d(conv) => {
-                let window = Window {
-                    c: x.c as usize,
-                    h: x.h as usize,
-                    w: x.w as usize,
-                    oh: y.h as usize,
-                    ow: y.w as usize,
-                    kernel: conv.kernel.map(usize::from),
-                    stride: conv.stride.map(usize::from),
-                    dilation: conv.dilation.map(usize::from),
-                    pad: conv.pad,
-                };
-                (window, conv.groups as usize)
-            }
+            Op::Conv2d(conv) => (Window::of(conv, x, y), conv.groups as usize),
             Op::Dense(dense) if !dense.transposed => (Window { c: x.elements()? as usize, ..single }, 1),
             _ => return None,
         };

@@ -23,8 +23,9 @@ pub enum Scope {
     /// of a method's scores, and every method is compared at the same sparsities.
     Lamp,
     /// As [`Lamp`](Scope::Lamp), but how much of each layer is pruned also depends on time: LAMP
-    /// scores are divided by how often one inference multiplies by a weight, to the power of 3/4. That moves zeros from dense layers, where they save bytes alone, to
-    /// convolutions, where each saves a whole plane of multiply-accumulates.
+    /// scores are divided by how often one inference multiplies by a weight, to the power of 3/4.
+    /// That moves zeros from dense layers, where they save bytes alone, to convolutions, where each
+    /// saves a whole plane of multiply-accumulates.
     #[default]
     Time,
 }
@@ -197,8 +198,8 @@ fn lowest(set: &mut [Candidate], count: usize) -> &[Candidate] {
     &set[..count]
 }
 
-/// How often one inference multiplies by each weight of a tensor.
-fn uses(network: &Network) -> Vec<f64> {
+/// By tensor: how often one inference multiplies by each weight; 0 for what is not pruned.
+pub fn uses(network: &Network) -> Vec<f64> {
     let shapes = network.shapes().unwrap_or_default();
     let mut uses = vec![0.0; network.tensors.len()];
     for node in 0..network.nodes.len() {

@@ -49,8 +49,11 @@ pub struct Point {
     pub validation_error: Option<f64>,
     /// Mean cross-entropy there, in nats.
     pub validation_loss: Option<f64>,
-    /// Largest part by which a limit is exceeded; 0 if it meets the budget.
+    /// Largest part by which a limit is exceeded; 0 if it meets the budget. Infinite, in JSON `null`,
+    /// where there is a note.
     pub excess: f64,
+    /// Why the step failed, if its training diverged; the network is then that of the point before.
+    pub note: Option<String>,
 }
 
 /// Zeros of one layer.
@@ -145,7 +148,11 @@ impl BudgetReport {
                 bytes(point.bytes),
                 format!("{:.1}", point.latency_us),
                 point.validation_error.map_or("unknown".to_owned(), |error| format!("{error:.2}%")),
-                if point.meets() { "meets the budget".to_owned() } else { String::new() },
+                match &point.note {
+                    Some(note) => note.clone(),
+                    None if point.meets() => "meets the budget".to_owned(),
+                    None => String::new(),
+                },
             ]
         });
         let mut text = table(&columns, rows);

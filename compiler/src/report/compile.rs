@@ -231,9 +231,11 @@ impl CompileReport {
         } else {
             format!("{:.1}x larger", file / dense)
         };
+        let removed = self.layers.iter().any(|change| change.weights_removed > 0);
+        let zero = if removed { "zero or removed" } else { "zero" };
         let _ = writeln!(
             text,
-            "file {} ({} bytes), {ratio} than {} of dense f32; arena {}; {:.2}% of weights are zero; {:.1} s",
+            "file {} ({} bytes), {ratio} than {} of dense f32; arena {}; {:.2}% of weights are {zero}; {:.1} s",
             bytes(self.file_bytes),
             self.file_bytes,
             bytes(self.dense_bytes),

@@ -19,6 +19,11 @@ pub(crate) const TRANSCENDENTAL: Tolerance = tolerance(2e-6, 1e-5);
 pub(crate) const SHORT_SUM: Tolerance = tolerance(5e-6, 5e-6);
 /// Products and sums of some thousand terms of either sign, one after the other.
 pub(crate) const SUM: Tolerance = tolerance(2e-5, 5e-6);
+/// Products and sums of so many terms of either sign.
+pub(crate) fn of_terms(terms: usize) -> Tolerance {
+    if terms > 500 { SUM } else { SHORT_SUM }
+}
+
 /// Products and sums of hundred thousands of terms of one sign.
 pub(crate) const LONG_SUM: Tolerance = tolerance(0.0, 2e-5);
 /// A result that is to be as accurate as f32 can hold.

@@ -3,8 +3,8 @@
 //!
 //! `golden MODELS` takes a folder with networks and `golden/NAME.safetensors`, which holds the
 //! tensors `input` and `output`. Networks of that name are `NAME`, perhaps with one of [`SUFFIXES`],
-//! and an extension of [`EXTENSIONS`]. Exits with status 1 if a network has no file or an output
-//! differs by more than [`TOLERANCE`].
+//! and an extension of [`EXTENSIONS`]. Exits with status 1 if a network has no file of one of these
+//! extensions or an output differs by more than [`TOLERANCE`].
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use tfc_formats::import::{ImportOptions, PreprocessOverrides, load, read_tensors
 use tfc_formats::network::Tensor;
 
 /// Largest difference of an output, relative to the range of all outputs.
-const TOLERANCE: f32 = 1e-3;
+const TOLERANCE: f32 = 1e-4;
 
 /// What names of files may have beside the name of the network.
 const SUFFIXES: [&str; 3] = ["", "_f16", "_torch_export_unfolded"];
 
-/// Extensions of files.
+/// Extensions of files; a network is there with each.
 const EXTENSIONS: [&str; 2] = ["safetensors", "onnx"];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -36,9 +36,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let name = golden.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let files = SUFFIXES.iter().flat_map(|suffix| EXTENSIONS.map(|e| format!("{name}{suffix}.{e}")));
         let files: Vec<String> = files.filter(|file| models.join(file).exists()).collect();
-        if files.is_empty() {
-            println!("{name}: no such network");
-            all_agree = false;
+        for extension in EXTENSIONS {
+            if !files.iter().any(|file| file.ends_with(&format!(".{extension}"))) {
+                println!("{name}: no .{extension} file");
+                all_agree = false;
+            }
         }
         for file in files {
             let (difference, changes) = difference(&models.join(&file), &golden)?;

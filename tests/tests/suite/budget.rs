@@ -63,11 +63,46 @@ fn what_fits_is_left_alone() {
 #[test]
 fn limits_hold_together() {
     let folder = folder();
-    let args = "--max-drop 100 --max-bytes 2.5kB --max-latency 60s --epochs 2 -o a.tfc";
-    let report = folder.json(&format!("compile m.safetensors --data {DIGITS} --device cpu {args}"));
-    assert_eq!(report["budget"]["met"], true);
-    assert!(folder.read("a.tfc").len() <= 2500);
+    let compile = |args: &str| {
+        let args = format!("{args} --max-latency 60s --epochs 4 --force -o a.tfc");
+        folder.tfc(&format!("-q compile m.safetensors --data {DIGITS} --device cpu {args} --format json"))
+    };
+    let outcome = compile("--max-drop 30 --max-bytes 2.5kB");
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let limit = report["budget"]["max_error"].as_f64().unwrap();
+    let error = kept(&report)["validation_error"].as_f64().unwrap();
+    assert!(error <= limit && folder.read("a.tfc").len() <= 2500, "{error} of {limit}");
     assert_eq!(report["options"]["goal"]["budget"]["max_bytes"], 2500);
+
+    // Few enough bytes, but not without more errors: one limit is not met for the other.
+    let outcome = compile("--max-drop 0 --max-bytes 700");
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let limit = report["budget"]["max_error"].as_f64().unwrap();
+    let front = report["budget"]["front"].as_array().unwrap();
+    let fits = |point: &&Value| point["bytes"].as_u64().unwrap() <= 700;
+    assert!(front.iter().any(|point| fits(&point)), "{front:?}");
+    let exceeds = |point: &Value| point["validation_error"].as_f64().unwrap() > limit;
+    assert!(front.iter().filter(fits).all(exceeds), "{front:?}");
+}
+
+/// Training that diverges is a step that failed, and the others are there.
+#[test]
+fn a_step_that_diverges() {
+    let folder = folder();
+    let args = "--max-bytes 2.5kB --rate 1e30 --epochs 2 -o a.tfc --format json";
+    let outcome = folder.tfc(&format!("-q compile m.safetensors --data {DIGITS} --device cpu {args}"));
+    assert_eq!(outcome.status, Some(1), "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let front = report["budget"]["front"].as_array().unwrap();
+    assert!(front.len() > 1, "{report}");
+    assert_eq!(front[0]["note"], Value::Null);
+    for point in &front[1..] {
+        assert!(point["note"].as_str().unwrap().contains("training diverged in epoch 1"), "{point}");
+        assert_eq!(point["excess"], Value::Null, "infinite");
+    }
+    assert_eq!(report["budget"]["kept"], 0);
 }
 
 /// The exit status says so, the nearest artifact is there, and nothing has the name of what was

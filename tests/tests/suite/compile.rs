@@ -9,8 +9,9 @@ use tfc::prune::Method;
 use tfc::train::logits;
 use tfc_formats::artifact::{AlignedBytes, Artifact, Matrix};
 use tfc_formats::dataset;
+use tfc_formats::op::{Conv2d, Op, Padding, Shape};
 
-use crate::common::{DIGITS, Folder, perceptron, trained};
+use crate::common::{DIGITS, Folder, Sketch, perceptron, trained};
 
 /// A folder with the trained network as `m.safetensors`.
 fn folder() -> Folder {
@@ -290,4 +291,37 @@ fn checks_that_fail_have_status_1() {
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
         assert!(!outcome.stdout.is_empty(), "what was measured is printed all the same");
     }
+}
+
+/// A shortcut that only moves channels has no weights, also if some of its channels are removed.
+#[test]
+fn removed_channels_count_as_zeros_and_shortcuts_do_not() {
+    let conv = |out_channels, size| {
+        let (kernel, pad) = ([size; 2], Padding::same(size / 2));
+        Op::Conv2d(Conv2d { out_channels, kernel, stride: [1; 2], dilation: [1; 2], pad, groups: 1 })
+    };
+    let mut sketch = Sketch::new(Shape::new(1, 6, 6), 12);
+    let value = sketch.weighted(conv(4, 3), 0);
+    // The second channel is dead.
+    let [weight, bias] = sketch.network.nodes[0].params[..] else { panic!() };
+    sketch.network.tensors[weight].data[9..18].fill(0.0);
+    sketch.network.tensors[bias].data[1] = 0.0;
+    let value = sketch.relu(value);
+    let taps = (0..8 * 4).map(|at| f32::from(at / 4 == at % 4 + 2)).collect();
+    let taps = sketch.tensor(&[8, 4, 1, 1], taps);
+    let shortcut = sketch.node(conv(8, 1), &[value], vec![taps]);
+    assert!(sketch.network.selection(2).is_some());
+    let value = sketch.weighted(conv(8, 3), value);
+    let value = sketch.node(Op::Add, &[shortcut, value], Vec::new());
+    let value = sketch.node(Op::GlobalAvgPool, &[value], Vec::new());
+    sketch.dense(value, 3);
+    let folder = Folder::new();
+    folder.save("m.safetensors", &sketch.finish());
+    let report = folder.json("compile m.safetensors -o a.tfc");
+    assert_eq!(report["passes"]["channels_removed"], 1);
+    // Of 4 and of 8 x 4 filters of 9 weights those of one channel, and none of 24 dense weights.
+    let expected = 100.0 * 81.0 / 348.0;
+    assert!((report["zero_percent"].as_f64().unwrap() - expected).abs() < 1e-9, "{report}");
+    let text = folder.done("compile m.safetensors -o a.tfc --force").stdout;
+    assert!(text.contains("23.28% of weights are zero or removed"), "{text}");
 }

@@ -5,7 +5,7 @@ use tfc::encode::{Precision, encode};
 use tfc_formats::network::Network;
 use tfc_formats::op::{Activation, Conv2d, Op, Padding, Shape};
 
-use crate::common::{DIGITS, Folder, Sketch, trained};
+use crate::common::{DIGITS, Folder, Random, Sketch, trained};
 
 /// A folder with the trained network as `a.safetensors`.
 fn folder() -> Folder {
@@ -255,6 +255,33 @@ fn networks_without_a_common_name_are_compared_in_order() {
     let report = folder.json("diff a.safetensors b.safetensors --tolerance 0");
     assert_eq!(names(&report).len(), 4);
     assert_eq!(layers(&report)[0]["name_b"], "/conv2d0");
+
+    // An export with one layer more: the others are still compared.
+    let mut sketch = Sketch { network: renamed, random: Random(9) };
+    let output = sketch.network.output;
+    sketch.node(Op::Softmax, &[output], Vec::new());
+    folder.save("c.safetensors", &sketch.finish());
+    for (a, b) in [("a.safetensors", "c.safetensors"), ("c.safetensors", "a.safetensors")] {
+        let report = folder.json(&format!("diff {a} {b}"));
+        assert_eq!(names(&report).len(), 4);
+        assert!(layers(&report).iter().all(|layer| layer["errors"]["max_abs"] == 0.0), "{report}");
+        let only = [&report["only_a"], &report["only_b"]].map(|only| only.as_array().unwrap().len());
+        assert_eq!(only.iter().sum::<usize>(), 1, "{report}");
+    }
+}
+
+/// No pass folds a batch norm through a flattening, so that both sides of it are layers.
+#[test]
+fn nothing_is_joined_through_a_flattening() {
+    let mut sketch = Sketch::new(Shape::new(1, 6, 6), 10);
+    let value = sketch.weighted(conv(3, 1), 0);
+    let value = sketch.node(Op::Flatten, &[value], Vec::new());
+    let params = [0.5, 0.25, 0.5, 4.0].map(|value| sketch.tensor(&[108], vec![value; 108])).to_vec();
+    sketch.node(Op::BatchNorm { eps: 1e-3 }, &[value], params);
+    let folder = Folder::new();
+    folder.write("a.tfc", &artifact(&sketch.finish()));
+    let report = folder.json("diff a.tfc a.tfc");
+    assert_eq!(names(&report), ["conv2d0", "batch_norm2"]);
 }
 
 #[test]

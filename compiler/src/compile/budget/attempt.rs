@@ -10,16 +10,17 @@ use tfc_formats::import;
 use tfc_formats::network::{Network, TensorId};
 
 use super::super::CompileError;
-use super::super::finish::{Finished, Limits, finish};
+use super::super::finish::{Finished, Limits, ROUNDING, finish};
 use super::super::stage::{Event, Stage, no_rounds, zero_share};
 use super::allocate::{Choice, allocate, front};
-use super::cost::{Times, artifact, encoded, kept, latency, uses};
+use super::cost::{Times, artifact, encoded, kept, latency};
 use super::sensitivity::{count, curves};
 use crate::device::Device;
 use crate::execute;
-use crate::prune::{Masks, Scores, masks_of_layers, prunable, sparsity_at};
+use crate::passes;
+use crate::prune::{Masks, Scores, masks_of_layers, prunable, sparsity_at, uses};
 use crate::report::{Curve, LayerZeros, Level, Point, Predicted};
-use crate::train::EpochStats;
+use crate::train::{EpochStats, TrainError};
 
 /// A file has at least this part of the bytes that it may have.
 const FILLED: f64 = 0.995;
@@ -108,22 +109,32 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         let changes = aim.is_some() || epochs > 0;
         let weights = self.file(number, "safetensors").filter(|_| changes);
         let record: Option<Record> = self.load(number, "point")?;
+        let mut note = None;
         let history = match (&record, &plan) {
             (Some(record), _) => {
                 if let Some(path) = &weights {
-                    set_weights(&mut network, path)?;
+                    restore(&mut network, path)?;
                 }
                 record.history.clone()
             }
-            (None, Some(plan)) => self.prune(&mut network, plan, aim, task)?,
-            (None, None) if changes => self.stage.tune(&mut network, epochs, 0, &mut no_rounds)?,
+            (None, Some(plan)) => {
+                self.unless_diverged(self.prune(&mut network, plan, aim, task), &mut note)?
+            }
+            (None, None) if changes => {
+                let tuned = self.stage.tune(&mut network, epochs, 0, &mut no_rounds);
+                self.unless_diverged(tuned, &mut note)?
+            }
             (None, None) => Vec::new(),
         };
         let finished =
             finish(&network, self.stage.options, self.stage.data, self.stage.calibration, &self.limits)?;
         let point = match &record {
             Some(record) => record.point.clone(),
-            None => self.measure(&network, &finished, what, history.len())?,
+            None => {
+                let point = self.measure(&network, &finished, what, history.len())?;
+                let excess = if note.is_some() { f64::INFINITY } else { point.excess };
+                Point { note, excess, ..point }
+            }
         };
         if record.is_none() {
             if let Some(path) = &weights {
@@ -132,6 +143,27 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             self.save(number, "point", &Record { point: point.clone(), history: history.clone() })?;
         }
         Ok(Attempt { network, finished, point, history, plan })
+    }
+
+    /// The epochs of a training; none, and a note, if it diverged, which leaves the network as it was
+    /// before. Another step may converge.
+    fn unless_diverged(
+        &self,
+        tuned: Result<Vec<EpochStats>, CompileError>,
+        note: &mut Option<String>,
+    ) -> Result<Vec<EpochStats>, CompileError> {
+        match tuned {
+            Err(CompileError::Train(error @ TrainError::Diverged { .. })) => {
+                *note = Some(error.to_string());
+                if let Some(path) = self.stage.checkpoint.as_ref().filter(|path| path.exists()) {
+                    let failed =
+                        |e: std::io::Error| CompileError::Work { path: path.clone(), reason: e.to_string() };
+                    fs::remove_file(path).map_err(failed)?;
+                }
+                Ok(Vec::new())
+            }
+            tuned => tuned,
+        }
     }
 
     fn prune(
@@ -150,7 +182,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         self.stage.tell(Event::Attempt { number: task.number, zeros: zero_share(&at_once) });
         if let (Some(data), Some(fine)) = (self.stage.data, task.fine) {
             let file = artifact(&at_once, false)?;
-            if execute::score(&file, &data.validation)?.error_percent() <= fine {
+            if execute::score(&file, &data.validation)?.error_percent() <= fine + ROUNDING {
                 *network = at_once;
                 return Ok(Vec::new());
             }
@@ -221,9 +253,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
 
     fn plan(&self, network: &Network, aim: Aim) -> Result<Plan, CompileError> {
         let curves = curves(self.stage, network, self.times.as_ref())?;
-        let file = artifact(network, self.stage.options.half)?;
-        let matrices: f64 = curves.iter().map(|curve| curve.levels[0].bytes).sum();
-        let rest = file.len() as f64 - matrices;
+        let rest = rest(network, self.stage.options.half)?;
         let part =
             |cost: f64, limit: Option<f64>| limit.map_or(0.0, |limit| cost / limit.max(f64::MIN_POSITIVE));
         let (bytes, macs) = self.first;
@@ -271,7 +301,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         if let Some(data) = self.stage.data {
             let outputs = execute::outputs_of(file, &data.validation)?;
             validation_error = Some(execute::score_outputs(&outputs, &data.validation).error_percent());
-            validation_loss = Some(execute::cross_entropy(&outputs, &data.validation));
+            validation_loss = Some(execute::cross_entropy(file, &outputs, &data.validation)?);
         }
         let (bytes, latency_us) = (file.len() as u64, latency(file, network)?);
         let prunable = prunable(network);
@@ -293,6 +323,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             validation_error,
             validation_loss,
             excess: self.limits.excess(validation_error, bytes, latency_us),
+            note: None,
         })
     }
 
@@ -334,17 +365,26 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
     }
 }
 
+/// Bytes of the file that are not of matrices which pruning makes smaller. Both are of the network
+/// after passes: those may remove channels, and then the matrices before them are larger than the
+/// file.
+fn rest(network: &Network, half: bool) -> Result<f64, CompileError> {
+    let (passed, _) = passes::run(network)?;
+    let file = encoded(&passed, half)?;
+    let matrix = |tensor| file.candidates.get(&tensor).and_then(|c| c.first()).map_or(0, |c| c.bytes);
+    let matrices: usize = prunable(&passed).into_iter().map(matrix).sum();
+    Ok(file.bytes.len().saturating_sub(matrices) as f64)
+}
+
 /// Bytes of the file and multiply-accumulates of a network as it is.
 pub(super) fn costs(network: &Network, half: bool) -> Result<(f64, f64), CompileError> {
-    let mut macs = 0.0;
-    for tensor in 0..network.tensors.len() {
-        macs += uses(network, tensor)? * network.tensors[tensor].nonzeros() as f64;
-    }
+    let uses = uses(network);
+    let macs: f64 = network.tensors.iter().zip(uses).map(|(t, uses)| uses * t.nonzeros() as f64).sum();
     Ok((artifact(network, half)?.len() as f64, macs.max(1.0)))
 }
 
-/// The weights of a finished attempt.
-fn set_weights(network: &mut Network, path: &Path) -> Result<(), CompileError> {
+/// Takes the weights of a finished attempt from its file.
+fn restore(network: &mut Network, path: &Path) -> Result<(), CompileError> {
     for saved in import::read_tensors(path)? {
         let same = network.tensors.iter_mut().find(|t| t.name == saved.name && t.shape == saved.shape);
         if let Some(tensor) = same {

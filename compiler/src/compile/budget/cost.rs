@@ -30,13 +30,6 @@ pub(super) fn latency(bytes: &[u8], network: &Network) -> Result<f64, CompileErr
     Ok(latencies(&[bytes], &input, SECONDS)?[0].p50_us)
 }
 
-/// How often one inference multiplies by each weight of a tensor.
-pub(super) fn uses(network: &Network, tensor: TensorId) -> Result<f64, CompileError> {
-    let shapes = network.shapes()?;
-    let readers = (0..network.nodes.len()).filter(|&node| network.weight(node) == Some(tensor));
-    Ok(readers.map(|node| f64::from(shapes[node + 1].h) * f64::from(shapes[node + 1].w)).sum())
-}
-
 /// Times of layers at several shares of nonzeros, measured on this machine. Kept with unfinished
 /// work, so that a run that goes on decides by the same times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use tfc_formats::network::{Network, TensorId};
 
 use super::super::CompileError;
 use super::super::stage::{Event, Stage};
-use super::cost::{Times, encoded, kept, uses};
+use super::cost::{Times, encoded, kept};
 use crate::device::Device;
-use crate::prune::{Masks, Scores, masks_of_layers, prunable};
+use crate::prune::{Masks, Scores, masks_of_layers, prunable, uses};
 use crate::report::{Curve, Level};
 use crate::train::{TrainError, evaluate};
 
@@ -84,9 +84,9 @@ pub(super) fn curves<D: Device>(
 
     let mut probe = network.clone();
     let (mut done, of) = (0, tensors.len() * ladder.len());
+    let uses = uses(network);
     let mut curves = Vec::with_capacity(tensors.len());
     for tensor in tensors {
-        let uses = uses(network, tensor)?;
         let mut levels: Vec<Level> = Vec::with_capacity(ladder.len());
         for (rung, file) in ladder.iter().zip(&files) {
             if stage.stop.load(Ordering::Relaxed) {
@@ -109,7 +109,7 @@ pub(super) fn curves<D: Device>(
                     loss,
                     bytes: chosen.map_or(0.0, |candidate| candidate.bytes as f64),
                     sparse: chosen.is_some_and(|candidate| candidate.encoding != "dense"),
-                    macs: uses * rung.tensors[tensor].nonzeros() as f64,
+                    macs: uses[tensor] * rung.tensors[tensor].nonzeros() as f64,
                     us: times.map(|times| times.of(tensor, share)),
                 });
             }

@@ -178,11 +178,14 @@ impl<D: Device> Walk<'_, '_, '_, D> {
         let (mut bytes, mut us) = (bytes, us);
         for _ in 0..CORRECTIONS {
             let over = |value: f64, limit: Option<f64>| limit.map_or(1.0, |limit| (limit / value).min(1.0));
-            let (of_bytes, of_us) = (
+            let (mut of_bytes, mut of_us) = (
                 over(self.last().bytes as f64, limits.bytes.map(|b| b as f64)),
                 over(self.last().latency_us, limits.us),
             );
-            if of_bytes >= 1.0 && of_us >= 1.0 {
+            if self.last().note.is_some() {
+                // Nothing was pruned: the same aim again, with fewer epochs.
+                (of_bytes, of_us) = (1.0, 1.0);
+            } else if of_bytes >= 1.0 && of_us >= 1.0 {
                 break;
             }
             bytes = bytes.map(|aim| aim * if of_bytes < 1.0 { 0.98 * of_bytes } else { 1.0 });

@@ -78,8 +78,8 @@ fn lacks(
         || limits.max_compute_workgroups_per_dimension < 65_535
     {
         Some("large enough workgroups")
-    } else if limits.max_storage_buffers_per_shader_stage < 5 {
-        Some("five storage buffers a shader")
+    } else if limits.max_storage_buffers_per_shader_stage < super::kernel::MOST_BUFFERS {
+        Some("eight storage buffers a shader")
     } else {
         None
     }
@@ -177,8 +177,8 @@ mod tests {
         assert_eq!(lacks(&few, immediates, compute), Some("immediate shader parameters"));
         let narrow = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..enough.clone() };
         assert_eq!(lacks(&narrow, immediates, compute), Some("large enough workgroups"));
-        let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..enough };
-        assert_eq!(lacks(&few, immediates, compute), Some("five storage buffers a shader"));
+        let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 7, ..enough };
+        assert_eq!(lacks(&few, immediates, compute), Some("eight storage buffers a shader"));
     }
 
     #[test]

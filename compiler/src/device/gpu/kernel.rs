@@ -98,6 +98,10 @@ impl Kernel {
     /// Compiles it. What the driver rejects goes to the device's error handler.
     pub(super) fn compile(self, device: &wgpu::Device) -> Pipeline {
         let (source, reads, writes) = self.parts();
+        debug_assert!(
+            reads + writes <= MOST_BUFFERS as usize,
+            "{self:?} is for fewer adapters than `lacks` says"
+        );
         let label = format!("{self:?}");
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&label),
@@ -140,6 +144,9 @@ impl Kernel {
         Pipeline { pipeline, bindings }
     }
 }
+
+/// Most buffers that a shader reads and writes.
+pub(super) const MOST_BUFFERS: u32 = 8;
 
 /// Bytes of the largest parameter block of a shader.
 pub(super) const IMMEDIATES: u32 = 92;

@@ -6,18 +6,7 @@ use super::{Layer, Run, Values};
 use crate::device::{Convolution, Device, Window};
 
 pub(super) fn geometry(conv: &Conv2d, x: Shape, y: Shape) -> Convolution {
-    let window = Window {
-        c: x.c as usize,
-        h: x.h as usize,
-        w: x.w as usize,
-        oh: y.h as usize,
-        ow: y.w as usize,
-        kernel: conv.kernel.map(usize::from),
-        stride: conv.stride.map(usize::from),
-        dilation: conv.dilation.map(usize::from),
-        pad: conv.pad,
-    };
-    Convolution { window, groups: conv.groups as usize, out: y.c as usize }
+    Convolution { window: Window::of(conv, x, y), groups: conv.groups as usize, out: y.c as usize }
 }
 
 impl<D: Device> Layer<D> for Convolution {
