@@ -151,6 +151,9 @@ fn low_rank(text: &str) -> Result<LowRank, String> {
     }
 }
 
+/// Samples to calibrate with if a person says nothing.
+const CALIBRATION_SAMPLES: usize = 500;
+
 /// Runs the verb.
 pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let output = args.output.clone().unwrap_or_else(|| args.input.with_extension("tfc"));
@@ -269,8 +272,6 @@ fn drive<D: crate::device::Device>(
 fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
     /// Points of validation accuracy that may go if a person says nothing.
     const MAX_DROP: f64 = 0.25;
-    /// Samples to calibrate with if a person says nothing.
-    const CALIBRATION_SAMPLES: usize = 500;
     let factorizes = matches!(args.low_rank, LowRank::Svd | LowRank::Tri);
     let budget =
         Budget { max_drop: args.max_drop, max_bytes: args.max_bytes, max_latency_us: args.max_latency };

@@ -14,6 +14,7 @@
 //!    from each layer is what the masks say, from [`scores`] or others.
 //! 4. What is kept is solved for again: normal equations of the kept inputs. After [`columns`] only
 //!    where that does not take too long.
+//!    Before a ReLU it is solved twice more, without regard to what the ReLU cuts off.
 //! 5. Before a batch norm, each output is scaled to the variance of its target, which is what
 //!    estimating the statistics of the norm again amounts to. Those of other batch norms, behind an
 //!    addition or a layer that was only masked, are [estimated again](norms) when their turn comes,
@@ -31,6 +32,7 @@ mod norms;
 mod patches;
 mod place;
 mod problem;
+mod rectify;
 mod sensitivity;
 mod values;
 
@@ -53,6 +55,7 @@ use moments::{Moments, Seen};
 use patches::Geometry;
 use place::{Offset, Place};
 use problem::Problem;
+use rectify::Cut;
 use sensitivity::Sensitivity;
 use values::{Part, Values};
 
@@ -251,7 +254,7 @@ impl<'a, D: Device> Run<'a, D> {
     fn study(&mut self, node: usize, tensor: TensorId, geometry: Geometry) -> Result<Layer, OneShotError> {
         let dense = &self.dense.tensors[tensor].data;
         let place = Place::new(self.dense, node);
-        let seen = self.gather(node, geometry, dense, &place)?.finish(place.offset != Offset::None)?;
+        let seen = self.gather(node, geometry, dense, &place, None)?.finish(place.offset != Offset::None)?;
         let zeros = |row: &[f32]| row.iter().map(|w| *w == 0.0).collect();
         let gone = dense.chunks_exact(geometry.inputs).map(zeros).collect();
         let importance = place.scale.iter().map(|scale| f64::from(scale * scale)).collect();
@@ -338,6 +341,7 @@ impl<'a, D: Device> Run<'a, D> {
         };
 
         let (mut error, mut power) = (0.0, 0.0);
+        let mut offsets = Vec::with_capacity(rows.len());
         for (row, weights) in rows.iter_mut().enumerate() {
             let (group, row_of_group) = (row / geometry.rows, row % geometry.rows);
             let problem = &seen.problems[group];
@@ -350,6 +354,7 @@ impl<'a, D: Device> Run<'a, D> {
             let x = &seen.inputs[group * geometry.inputs..][..geometry.inputs];
             let mean: f64 = weights.iter().zip(x).map(|(w, x)| w * x).sum();
             place.offset.shift(&mut self.network, row, seen.targets[row] - mean);
+            offsets.push((seen.targets[row] - mean) as f32);
         }
         let data = &mut self.network.tensors[tensor].data;
         data.iter_mut().zip(rows.iter().flatten()).for_each(|(to, w)| *to = *w as f32);
@@ -358,6 +363,11 @@ impl<'a, D: Device> Run<'a, D> {
         }
         self.changed = true;
         place.norm.into_iter().for_each(|norm| self.kept_norms[norm] = true);
+        if let (Order::Exact, Some(floors)) = (order, place.floors(self.dense, node)) {
+            let weights = data.clone();
+            self.rectify(node, tensor, geometry, &place, Cut { weights, offsets, floors })?;
+        }
+        let data = &self.network.tensors[tensor].data;
         corrected.zeros = data.iter().filter(|w| **w == 0.0).count();
         corrected.order = order;
         corrected.output_error = Some(if power > 0.0 { error / power } else { 0.0 });
@@ -379,6 +389,7 @@ impl<'a, D: Device> Run<'a, D> {
         geometry: Geometry,
         dense: &'d [f32],
         place: &Place,
+        cut: Option<&Cut>,
     ) -> Result<Moments<'d, D>, OneShotError>
     where
         Self: 'd,
@@ -411,7 +422,7 @@ impl<'a, D: Device> Run<'a, D> {
                 let shift = shift.get_or_insert_with(|| vec![0.0; before.len() * before[0].len()]);
                 place.add_shift(shift, &before, &now);
             }
-            moments.add(&now, &before, shift.as_deref())?;
+            moments.add(&now, &before, shift.as_deref(), cut)?;
         }
         Ok(moments)
     }

@@ -4,6 +4,7 @@ use faer::Mat;
 
 use super::patches::Geometry;
 use super::problem::Problem;
+use super::rectify::Cut;
 use crate::device::{Device, DeviceError, Mat as Operand, MatMut};
 
 /// Ridge toward the dense weights, relative to the mean power of an input.
@@ -58,13 +59,14 @@ impl<'d, D: Device> Moments<'d, D> {
         }
     }
 
-    /// Adds images: what the layer reads now, what it read in the dense network, and what its
-    /// output is to make up for besides, `[groups * rows, images, oh, ow]`.
+    /// Adds images: what the layer reads now, what it read in the dense network, what its output is
+    /// to make up for besides, `[groups * rows, images, oh, ow]`, and what is cut off behind it.
     pub(super) fn add(
         &mut self,
         now: &[Vec<f32>],
         dense: &[Vec<f32>],
         shift: Option<&[f32]>,
+        cut: Option<&Cut>,
     ) -> Result<(), DeviceError> {
         let Geometry { groups, rows, inputs, .. } = self.geometry;
         let n = now.len() * self.geometry.positions();
@@ -79,31 +81,31 @@ impl<'d, D: Device> Moments<'d, D> {
             Some(shift) => device.upload(shift),
             None => device.zeros(groups * rows * n),
         };
+        self.products(&self.weight, &before, &mut targets, n);
+        drop(before);
+        if let Some(cut) = cut {
+            let mut outputs = device.zeros(groups * rows * n);
+            self.products(&device.upload(&cut.weights), &patches, &mut outputs, n);
+            let mut aims = device.download(&targets)?;
+            cut.aim(&mut aims, &device.download(&outputs)?, n);
+            device.write(&aims, &mut targets);
+        }
+        let of = |buffer, offset, transposed| Operand { buffer, offset, row_stride: n, transposed };
         for group in 0..groups {
             let (inputs_at, rows_at) = (group * inputs * n, group * rows * n);
-            let of =
-                |buffer, offset, row_stride, transposed| Operand { buffer, offset, row_stride, transposed };
-            device.gemm(
-                [rows, n, inputs],
-                1.0,
-                of(&self.weight, group * rows * inputs, inputs, false),
-                of(&before, inputs_at, n, false),
-                1.0,
-                MatMut { buffer: &mut targets, offset: rows_at, row_stride: n },
-            );
             device.gemm(
                 [inputs, inputs, n],
                 1.0,
-                of(&patches, inputs_at, n, false),
-                of(&patches, inputs_at, n, true),
+                of(&patches, inputs_at, false),
+                of(&patches, inputs_at, true),
                 1.0,
                 MatMut { buffer: &mut self.hessian, offset: group * inputs * inputs, row_stride: inputs },
             );
             device.gemm(
                 [rows, inputs, n],
                 1.0,
-                of(&targets, rows_at, n, false),
-                of(&patches, inputs_at, n, true),
+                of(&targets, rows_at, false),
+                of(&patches, inputs_at, true),
                 1.0,
                 MatMut { buffer: &mut self.moment, offset: group * rows * inputs, row_stride: inputs },
             );
@@ -113,6 +115,22 @@ impl<'d, D: Device> Moments<'d, D> {
         add_sums(&targets, n, &mut self.squares, |t| t * t);
         self.positions += n;
         Ok(())
+    }
+
+    /// Adds the outputs that weights give for patches of `n` positions.
+    fn products(&self, weights: &D::Buffer, patches: &D::Buffer, outputs: &mut D::Buffer, n: usize) {
+        let Geometry { groups, rows, inputs, .. } = self.geometry;
+        let of = |buffer, offset, row_stride| Operand { buffer, offset, row_stride, transposed: false };
+        for group in 0..groups {
+            self.device.gemm(
+                [rows, n, inputs],
+                1.0,
+                of(weights, group * rows * inputs, inputs),
+                of(patches, group * inputs * n, n),
+                1.0,
+                MatMut { buffer: outputs, offset: group * rows * n, row_stride: n },
+            );
+        }
     }
 
     /// The problems of least squares, one a group. Where the layer has an `offset` of its own,

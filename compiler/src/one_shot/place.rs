@@ -1,7 +1,7 @@
 //! What is around a layer in the graph, as far as its correction is concerned.
 
 use tfc_formats::network::{Network, TensorId, ValueId};
-use tfc_formats::op::Op;
+use tfc_formats::op::{Activation, Op};
 
 /// Factors below this are no scale to divide by.
 const SMALLEST: f32 = 1e-6;
@@ -80,6 +80,17 @@ impl Place {
             .filter(own)
             .map_or(Vec::new(), |add| add.inputs.iter().copied().filter(|&v| v != value).collect());
         Self { offset, norm, scale, others }
+    }
+
+    /// By row of a node: outputs without the bias up to here are cut off by a ReLU, which is all that
+    /// reads them.
+    pub(super) fn floors(&self, network: &Network, node: usize) -> Option<Vec<f32>> {
+        let Offset::Bias(bias) = self.offset else { return None };
+        let mut readers = network.consumers(node + 1).filter(|_| node + 1 != network.output);
+        let relu = Op::Activation(Activation::Relu);
+        let only = readers.next().filter(|_| readers.next().is_none());
+        only.filter(|&n| network.nodes[n].op == relu)?;
+        Some(network.tensors[bias].data.iter().map(|b| -b).collect())
     }
 
     /// Adds how much a value misses of what it was `before`, by sample `[c, h, w]`, in units of the
