@@ -10,13 +10,13 @@ use crate::execute::{Inputs, arg_max, outputs_for};
 const AGREE: f32 = 0.01;
 
 /// Share of the samples of a data set, with labels or without, whose predictions may change, all of
-/// them near ties.
+/// them near ties; one at least.
 const MAY_FLIP: f64 = 0.001;
 
 /// Predictions that may change.
 fn may_flip(inputs: &Inputs<'_>) -> usize {
     match inputs {
-        Inputs::Samples(samples) => (MAY_FLIP * samples.len() as f64) as usize,
+        Inputs::Samples(samples) => (MAY_FLIP * samples.len() as f64).ceil() as usize,
         Inputs::Random { .. } => 0,
     }
 }
@@ -31,7 +31,7 @@ pub(super) struct Chosen {
 }
 
 /// Encodes with f16 weights where the outputs for the inputs agree with f32 weights: same
-/// predictions (of samples of data all but one in a thousand) and values within 1% of the
+/// predictions (of samples of data all but one in a thousand, or one) and values within 1% of the
 /// largest. All tensors are tried at once, then one by one. With f32 weights if not `half`.
 pub(super) fn choose(network: &Network, inputs: &Inputs<'_>, half: bool) -> Result<Chosen, CompileError> {
     let tensors = network.tensors.len();

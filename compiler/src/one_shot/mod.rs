@@ -14,7 +14,7 @@
 //!    from each layer is what the masks say, from [`scores`] or others.
 //! 4. What is kept is solved for again: normal equations of the kept inputs. After [`columns`] only
 //!    where that does not take too long.
-//!    Before a ReLU it is solved twice more, without regard to what the ReLU cuts off.
+//!    Before a ReLU it is solved a few times more, without regard to what the ReLU cuts off.
 //! 5. Before a batch norm, each output is scaled to the variance of its target, which is what
 //!    estimating the statistics of the norm again amounts to. Those of other batch norms, behind an
 //!    addition or a layer that was only masked, are [estimated again](norms) when their turn comes,

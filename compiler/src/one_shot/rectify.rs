@@ -8,7 +8,7 @@ use super::{OneShotError, Run};
 use crate::device::Device;
 
 /// Each brings the outputs closer; the first ones do most.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 4;
 
 /// What an output is to become where it is cut off.
 pub(super) struct Cut {
