@@ -9,15 +9,15 @@
 //!    samples, about their means (the bias, or the mean of the batch norm behind, takes these up),
 //!    with a ridge toward the dense weights.
 //! 2. The best weights without zeros are `E t x'^T H^-1`.
-//! 3. From them the optimal brain surgeon removes weights (see [`exact`], or [`columns`] where
+//! 3. From them the optimal brain surgeon removes weights (see `exact`, or `columns` where
 //!    that takes too long), over all rows of the layer the cheapest first. How many are removed
 //!    from each layer is what the masks say, from [`scores`] or others.
-//! 4. What is kept is solved for again: normal equations of the kept inputs. After [`columns`] only
+//! 4. What is kept is solved for again: normal equations of the kept inputs. After `columns` only
 //!    where that does not take too long.
 //!    Before a ReLU it is solved a few times more, without regard to what the ReLU cuts off.
 //! 5. Before a batch norm, each output is scaled to the variance of its target, which is what
 //!    estimating the statistics of the norm again amounts to. Those of other batch norms, behind an
-//!    addition or a layer that was only masked, are [estimated again](norms) when their turn comes,
+//!    addition or a layer that was only masked, are estimated again (`norms`) when their turn comes,
 //!    so that the layers behind are corrected for what they will get.
 //!
 //! Where the output is only added to other values, as at the end of a residual block, it also
