@@ -4,7 +4,9 @@
 use tfc_formats::op::Op;
 
 use super::place::uses;
-use super::{BATCH, OneShotError, Part, Run, Values};
+use super::run::Run;
+use super::values::{Part, Values};
+use super::{BATCH, OneShotError};
 use crate::device::Device;
 
 /// Least share of a variance that is kept: what hardly varies any more is not blown up.

@@ -2,9 +2,10 @@
 
 use tfc_formats::network::TensorId;
 
+use super::OneShotError;
 use super::patches::Geometry;
 use super::place::Place;
-use super::{OneShotError, Run};
+use super::run::Run;
 use crate::device::Device;
 
 /// Each brings the outputs closer; the first ones do most.

@@ -10,6 +10,8 @@ use tfc_formats::network::{Network, Node, Tensor};
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
 
+use super::super::moments::Moments;
+use super::super::patches::Geometry;
 use super::super::*;
 use crate::device::cpu::Cpu;
 use crate::encode::{Precision, encode};
