@@ -21,6 +21,19 @@ pub(super) struct Conv<'a> {
     batch: usize,
 }
 
+/// One group of a run of images.
+struct Part {
+    group: usize,
+    /// Columns, which are as far apart as there are of them.
+    n: usize,
+    /// Offset of its columns.
+    columns: usize,
+    /// Offset of its outputs.
+    output: usize,
+    /// Elements from one output channel to the next.
+    row_stride: usize,
+}
+
 impl<'a> Conv<'a> {
     pub(super) fn new(recorder: &'a Recorder, conv: &'a Convolution, batch: usize) -> Self {
         Self { recorder, conv, batch }
@@ -74,16 +87,20 @@ impl<'a> Conv<'a> {
         Mat { buffer, offset: group * self.conv.outputs() * filter, row_stride: filter, transposed }
     }
 
-    /// Offset and row stride of a group's columns.
-    fn columns_at(&self, group: usize, images: Images) -> (usize, usize) {
+    /// Where each group lies in the columns and the outputs of these images.
+    fn parts(&self, images: Images) -> impl Iterator<Item = Part> {
         let n = images.count * self.pixels();
-        (group * self.conv.filter() * n, n)
-    }
-
-    /// Offset and row stride of a group's output for these images.
-    fn output_at(&self, group: usize, images: Images) -> (usize, usize) {
         let row_stride = images.batch * self.pixels();
-        (group * self.conv.outputs() * row_stride + images.first * self.pixels(), row_stride)
+        let (columns, outputs) = (self.conv.filter() * n, self.conv.outputs() * row_stride);
+        let first = images.first * self.pixels();
+        let part = move |group| Part {
+            group,
+            n,
+            columns: group * columns,
+            output: group * outputs + first,
+            row_stride,
+        };
+        (0..self.conv.groups).map(part)
     }
 
     pub(super) fn forward(&self, x: &Buffer, weight: &Buffer, bias: Option<&Buffer>, y: &mut Buffer) {
@@ -95,9 +112,7 @@ impl<'a> Conv<'a> {
                 if let Some(columns) = &columns {
                     self.sliding(images).im2col(x, columns);
                 }
-                for group in 0..self.conv.groups {
-                    let (offset, n) = self.columns_at(group, images);
-                    let (at, row_stride) = self.output_at(group, images);
+                for Part { group, n, columns: offset, output: at, row_stride } in self.parts(images) {
                     gemm(
                         self.recorder,
                         [self.conv.outputs(), n, self.conv.filter()],
@@ -129,9 +144,7 @@ impl<'a> Conv<'a> {
             if let Some(columns) = &columns {
                 self.sliding(images).im2col(x, columns);
             }
-            for group in 0..self.conv.groups {
-                let (offset, n) = self.columns_at(group, images);
-                let (at, row_stride) = self.output_at(group, images);
+            for Part { group, n, columns: offset, output: at, row_stride } in self.parts(images) {
                 let to = self.weight(&*dw, group, false).offset;
                 gemm(
                     self.recorder,
@@ -152,9 +165,7 @@ impl<'a> Conv<'a> {
         }
         let mut columns = self.buffer();
         for images in self.chunks() {
-            for group in 0..self.conv.groups {
-                let (offset, n) = self.columns_at(group, images);
-                let (at, row_stride) = self.output_at(group, images);
+            for Part { group, n, columns: offset, output: at, row_stride } in self.parts(images) {
                 gemm(
                     self.recorder,
                     [self.conv.filter(), n, self.conv.outputs()],
