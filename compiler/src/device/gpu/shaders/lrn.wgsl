@@ -1,15 +1,3 @@
-struct Params {
-    len: u32,
-    columns: u32,
-    channels: u32,
-    size: u32,
-    before: u32,
-    scale: f32,
-    beta: f32,
-    bias: f32,
-}
-
-var<immediate> p: Params;
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> d: array<f32>;
