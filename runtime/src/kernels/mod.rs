@@ -11,6 +11,8 @@ pub(crate) mod fill;
 mod generic;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
+#[cfg(feature = "alloc")]
+pub(crate) mod pool;
 mod scalar;
 mod weights;
 
