@@ -58,10 +58,12 @@ impl ConvPlan {
             Some(strips) => strips.offset(at),
             None => u32::try_from(at.channel.checked_mul(x.plane)?).ok(),
         };
-        let rows: Vec<Vec<(u32, f32)>> = rows
+        let mut rows: Vec<Vec<(u32, f32)>> = rows
             .iter()
             .map(|row| row.iter().map(|(at, value)| Some((offset(*at)?, *value))).collect())
             .collect::<Option<_>>()?;
+        // Strips are in the order of columns of the kernel, and weights of its rows.
+        rows.iter_mut().for_each(|row| row.sort_unstable_by_key(|(offset, _)| *offset));
         let blocks = Blocks::new(&rows, Blocks::best(&rows));
         let bias = (0..out.c).map(|o| weights.bias(o)).collect::<Option<_>>()?;
         Some(Self { blocks, bias, strips, activation })
