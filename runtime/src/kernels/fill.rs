@@ -146,7 +146,11 @@ impl Copies {
             let last = (first..len).step_by(LINE).find(|at| !line(*at).1).unwrap_or(len);
             for at in (0..first).chain(last..len).step_by(LINE) {
                 let from = line(at).0;
-                edges.push(Edge { from: [from, from + HALF as i64], to: to + at as u32, mask: mask + at as u32 });
+                edges.push(Edge {
+                    from: [from, from + HALF as i64],
+                    to: to + at as u32,
+                    mask: mask + at as u32,
+                });
             }
             if first < last {
                 let from = u32::try_from(line(first).0).ok()?;
@@ -180,7 +184,8 @@ impl Copies {
         let mut rows = Vec::new();
         for strip in strips {
             // The first column whose input is not before `n`.
-            let column = |n: usize| (n as isize - strip.origin[1] + sw - 1).div_euclid(sw).clamp(0, w as isize);
+            let column =
+                |n: usize| (n as isize - strip.origin[1] + sw - 1).div_euclid(sw).clamp(0, w as isize);
             let (first, end) = (column(0), column(x.w));
             for (row, to) in (strip.first..).zip(strip.place.clone().step_by(w)) {
                 if to + w > strip.place.end {
@@ -188,7 +193,8 @@ impl Copies {
                 }
                 let y = row * sh + strip.origin[0];
                 let inside = y >= 0 && y < x.h as isize;
-                let from = (strip.channel * x.plane) as isize + y * x.row as isize + strip.origin[1] + first * sw;
+                let from =
+                    (strip.channel * x.plane) as isize + y * x.row as isize + strip.origin[1] + first * sw;
                 let len = if inside { end - first } else { 0 };
                 rows.push(Row {
                     from: if len > 0 { u32::try_from(from).ok()? } else { 0 },
@@ -308,7 +314,8 @@ fn put_edges(edges: &[Edge], stride: i64, x: &[f32], masks: &[f32], scratch: &mu
         let ones = masks.get(edge.mask as usize..)?.first_chunk::<LINE>()?;
         for ((to, ones), from) in to.chunks_exact_mut(HALF).zip(ones.chunks_exact(HALF)).zip(edge.from) {
             for ((to, one), i) in to.iter_mut().zip(ones).zip(0..) {
-                let x = usize::try_from(from + i * stride).ok().and_then(|at| x.get(at)).copied().unwrap_or(0.0);
+                let x =
+                    usize::try_from(from + i * stride).ok().and_then(|at| x.get(at)).copied().unwrap_or(0.0);
                 *to = f32::from_bits(x.to_bits() & one.to_bits());
             }
         }

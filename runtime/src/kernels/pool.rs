@@ -88,7 +88,8 @@ impl Windows<'_, '_> {
                 for at in (0..whole.start).chain(whole.end..out.at.w) {
                     let mut sum = start;
                     for from in rows.chunks(x.at.row).take(window.len()) {
-                        let inside = (at * sw).saturating_sub(left)..(at * sw + kw).saturating_sub(left).min(x.at.w);
+                        let inside =
+                            (at * sw).saturating_sub(left)..(at * sw + kw).saturating_sub(left).min(x.at.w);
                         sum = from.get(inside)?.iter().fold(sum, |sum, x| one(sum, *x));
                     }
                     *to.get_mut(at)? = sum;
@@ -108,7 +109,12 @@ fn whole(count: usize, w: usize, left: usize, kernel: usize, stride: usize) -> R
 
 /// Folds a column of every window of a vector: `n` rows, `row` elements apart.
 #[inline(always)]
-fn column<V: Vector, const S: usize>(from: &[f32], n: usize, row: usize, fold: &impl Fn(V, V) -> V) -> Option<V> {
+fn column<V: Vector, const S: usize>(
+    from: &[f32],
+    n: usize,
+    row: usize,
+    fold: &impl Fn(V, V) -> V,
+) -> Option<V> {
     let reach = S * V::LANES;
     // Nearly always, and then nothing is left to check.
     if n > 0 && from.len() >= (n - 1) * row + reach {
