@@ -23,7 +23,7 @@ pub(super) fn remove(
 ) -> Option<Vec<Vec<f64>>> {
     let (d, rows) = (weights.nrows(), weights.ncols());
     // How many of each block go is what the scores before any removal say.
-    let further = count.saturating_sub(gone.iter().flatten().filter(|gone| **gone).count());
+    let mut further = count.saturating_sub(gone.iter().flatten().filter(|gone| **gone).count());
     let score = Scoring { gone, scale, block };
     let all = score.all(0..d, &|row, q| weights[(q, row)], &|q| inverse[(q, q)]);
     let mut counts = vec![0; d.div_ceil(BLOCK)];
@@ -39,7 +39,8 @@ pub(super) fn remove(
         let scores = score.all(columns.clone(), &|row, q| weights[row][q], &|q| pivot(q).powi(2));
         let zeros = |gone: &Vec<bool>| columns.clone().filter(|&q| gone[q]).collect::<Vec<_>>();
         let mut removed: Vec<Vec<usize>> = gone.iter().map(zeros).collect();
-        for Score { row, q, .. } in lowest(scores, count) {
+        for Score { row, q, weights, .. } in lowest(scores, count.min(further)) {
+            further = further.saturating_sub(weights);
             let rows = row..rows.min(row + block);
             rows.filter(|&row| !gone[row][q]).for_each(|row| removed[row].push(q));
         }

@@ -84,7 +84,7 @@ struct Candidate {
     tensor: TensorId,
     group: Group,
     /// Weights that are neither masked nor zero; of a group that has none, all.
-    weights: usize,
+    weights: u8,
 }
 
 /// Masks under which at least `sparsity` (0 to 1) of the weights of convolutions and dense
@@ -114,7 +114,8 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
             let by_lamp = |tensor: TensorId| {
                 let data = &network.tensors[tensor].data;
                 let groups = groups(network, tensor, scores.block());
-                let power = |group: Group| group.weights().map(|at| f64::from(data[at]).powi(2)).sum();
+                let cols = columns(network, tensor);
+                let power = |group: Group| group.weights(cols).map(|at| f64::from(data[at]).powi(2)).sum();
                 let mut lamp = lamp(&groups.map(power).collect::<Vec<_>>()).into_iter();
                 let score = |_: Group| lamp.next().unwrap_or(0.0) / uses[tensor].powf(0.75);
                 candidates(network, tensor, scores.block(), already, score)
@@ -122,7 +123,7 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
             let (mut all, count) = with_count(tensors(None).flat_map(by_lamp).collect(), sparsity);
             let mut counts = vec![0; network.tensors.len()];
             for candidate in lowest(&mut all, count) {
-                counts[candidate.tensor] += candidate.weights;
+                counts[candidate.tensor] += usize::from(candidate.weights);
             }
             tensors(None).map(|t| (by_score(t), counts[t])).collect()
         }
@@ -130,7 +131,8 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
     without_lowest(network, already, sets)
 }
 
-/// Masks under which so many weights of each of these tensors stay, those that score highest.
+/// Masks under which so many weights of each of these tensors stay, those that score highest; in
+/// blocks, these and the rest of what goes together with them.
 /// Nothing that `already` masks comes back.
 pub fn masks_of_layers(
     network: &Network,
@@ -141,7 +143,9 @@ pub fn masks_of_layers(
     let set = |&(tensor, keep): &(TensorId, usize)| {
         let set = by_score(network, scores, tensor, already);
         let count = all(&set).saturating_sub(keep);
-        beside_zeros(set, count)
+        let (set, count) = beside_zeros(set, count);
+        // What goes together goes only if as many stay: a layer of which none stay would cut the network.
+        (set, count.saturating_sub(usize::from(scores.block()) - 1))
     };
     without_lowest(network, already, keep.iter().map(set).collect())
 }
@@ -151,26 +155,29 @@ pub fn masks_of_layers(
 struct Group {
     /// Index of the first in its tensor.
     first: usize,
-    /// Columns of the tensor.
-    cols: usize,
-    /// End of the block.
-    end: usize,
+    rows: u8,
 }
 
 impl Group {
-    fn weights(self) -> impl Iterator<Item = usize> {
-        (self.first..self.end).step_by(self.cols)
+    /// Indices in a tensor of so many columns.
+    fn weights(self, cols: usize) -> impl Iterator<Item = usize> {
+        (0..usize::from(self.rows)).map(move |row| self.first + row * cols)
     }
+}
+
+/// Columns of a weight tensor.
+fn columns(network: &Network, tensor: TensorId) -> usize {
+    let tensor = &network.tensors[tensor];
+    (tensor.data.len() / tensor.shape[0].max(1)).max(1)
 }
 
 /// The groups of a tensor, block by block. The last block may have fewer rows.
 fn groups(network: &Network, tensor: TensorId, block: u8) -> impl Iterator<Item = Group> + use<> {
-    let (len, rows) = (network.tensors[tensor].data.len(), network.tensors[tensor].shape[0]);
-    let cols = (len / rows.max(1)).max(1);
-    let block = usize::from(rows_together(network, tensor, block)) * cols;
-    (0..len).step_by(block).flat_map(move |start| {
-        let end = len.min(start + block);
-        (start..start + cols).map(move |first| Group { first, cols, end })
+    let (len, cols) = (network.tensors[tensor].data.len(), columns(network, tensor));
+    let block = rows_together(network, tensor, block);
+    (0..len).step_by(usize::from(block) * cols).flat_map(move |start| {
+        let rows = usize::from(block).min((len - start) / cols) as u8;
+        (start..start + cols).map(move |first| Group { first, rows })
     })
 }
 
@@ -195,12 +202,12 @@ fn candidates(
     already: &Masks,
     mut score: impl FnMut(Group) -> f64,
 ) -> Vec<Candidate> {
-    let data = &network.tensors[tensor].data;
+    let (data, cols) = (&network.tensors[tensor].data, columns(network, tensor));
     let kept = |index: usize| already.get(tensor).is_none_or(|keep| keep[index]);
     let candidate = |group: Group| {
-        let live = group.weights().filter(|&at| kept(at) && data[at] != 0.0).count();
-        let weights = if live > 0 { live } else { group.weights().count() };
-        let kept_and_nonzero = (group.weights().any(kept), live > 0);
+        let live = group.weights(cols).filter(|&at| kept(at) && data[at] != 0.0).count() as u8;
+        let weights = if live > 0 { live } else { group.rows };
+        let kept_and_nonzero = (group.weights(cols).any(kept), live > 0);
         Candidate { kept_and_nonzero, score: score(group), tensor, group, weights }
     };
     groups(network, tensor, block).map(candidate).collect()
@@ -208,7 +215,8 @@ fn candidates(
 
 fn by_score(network: &Network, scores: &Scores, tensor: TensorId, already: &Masks) -> Vec<Candidate> {
     let of = scores.get(tensor).unwrap_or_default();
-    let score = |group: Group| group.weights().filter_map(|at| of.get(at)).map(|&s| f64::from(s)).sum();
+    let cols = columns(network, tensor);
+    let score = |group: Group| group.weights(cols).filter_map(|at| of.get(at)).map(|&s| f64::from(s)).sum();
     candidates(network, tensor, scores.block(), already, score)
 }
 
@@ -221,7 +229,7 @@ fn without_lowest(network: &Network, already: &Masks, sets: Vec<(Vec<Candidate>,
             let len = network.tensors[tensor].data.len();
             let start = || already.get(tensor).map_or_else(|| vec![true; len], <[bool]>::to_vec);
             let keep = keep[tensor].get_or_insert_with(start);
-            group.weights().for_each(|at| keep[at] = false);
+            group.weights(columns(network, tensor)).for_each(|at| keep[at] = false);
         }
     }
     for (tensor, keep) in keep.into_iter().enumerate() {
@@ -234,7 +242,7 @@ fn without_lowest(network: &Network, already: &Masks, sets: Vec<(Vec<Candidate>,
 
 /// Weights of a set.
 fn all(set: &[Candidate]) -> usize {
-    set.iter().map(|candidate| candidate.group.weights().count()).sum()
+    set.iter().map(|candidate| usize::from(candidate.group.rows)).sum()
 }
 
 /// The smallest count that is at least this share of the set.
@@ -249,7 +257,7 @@ fn with_count(set: Vec<Candidate>, sparsity: f64) -> (Vec<Candidate>, usize) {
 
 /// Less the zeros that stand in groups with weights that are not.
 fn beside_zeros(set: Vec<Candidate>, count: usize) -> (Vec<Candidate>, usize) {
-    let live: usize = set.iter().map(|candidate| candidate.weights).sum();
+    let live: usize = set.iter().map(|candidate| usize::from(candidate.weights)).sum();
     let zeros = all(&set) - live;
     (set, count.saturating_sub(zeros))
 }
@@ -269,7 +277,7 @@ fn lowest(set: &mut [Candidate], count: usize) -> &[Candidate] {
                 .then(a.score.total_cmp(&b.score))
                 .then((a.tensor, a.group.first).cmp(&(b.tensor, b.group.first)))
         });
-        let through = before + set[start..=middle].iter().map(|c| c.weights).sum::<usize>();
+        let through = before + set[start..=middle].iter().map(|c| usize::from(c.weights)).sum::<usize>();
         if through < count {
             (start, before) = (middle + 1, through);
         } else {

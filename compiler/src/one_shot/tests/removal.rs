@@ -117,6 +117,34 @@ proptest! {
         }
     }
 
+    /// Of rows that lose their inputs together, each removal is the one that costs all of them least.
+    #[test]
+    fn rows_lose_together_what_costs_least(d in 1usize..8, rows in 1usize..5, seed: u64) {
+        let problem = Case::new(d, seed).problems(rows);
+        let scale: Vec<f64> = (0..rows).map(|row| 0.5 + row as f64).collect();
+        // The least that the objective can be is a constant less this.
+        let explained = |gone: &[u32]| -> f64 {
+            let keep = vec![(0..d).map(|i| !gone.contains(&(i as u32))).collect::<Vec<_>>(); rows];
+            let solved = problem.solve_kept(&keep).unwrap();
+            let of = |row: usize| (0..d).map(|i| problem.moment[(i, row)] * solved[row][i]).sum::<f64>();
+            (0..rows).map(|row| scale[row] * of(row)).sum()
+        };
+        let (inverse, best) = problem.solve().unwrap();
+        let weights = (0..rows).map(|row| best.col_as_slice(row).to_vec()).collect();
+        let trace = trace(&inverse, weights, &scale, &vec![false; d]);
+        let mut most: f64 = 0.0;
+        for step in 0..d {
+            let before = explained(&trace.order[..step]);
+            let cost = |q: u32| before - explained(&[&trace.order[..step], &[q]].concat());
+            let chosen = cost(trace.order[step]);
+            for &other in &trace.order[step + 1..] {
+                prop_assert!(chosen <= cost(other) + 1e-8, "step {step}: {other} costs less");
+            }
+            most = most.max(chosen);
+            prop_assert!((trace.cost[step] - most).abs() < 1e-7 * (1.0 + most));
+        }
+    }
+
     #[test]
     fn what_is_kept_is_solved_by_least_squares(d in 1usize..12, kept: u16, seed: u64) {
         let case = Case::new(d, seed);
@@ -179,6 +207,37 @@ fn groups_keep_the_zeros_that_they_have() {
             assert!(!gone || *found == 0.0, "{count}: a zero came back");
         }
         assert_eq!(found.iter().flatten().filter(|w| **w == 0.0).count(), count.max(30));
+    }
+}
+
+/// Inputs go for all rows of a block, whichever way they are chosen, and zeros of before stay.
+#[test]
+fn rows_of_a_block_lose_the_same_inputs() {
+    let (d, rows, block) = (10, 6, 4);
+    let problems: Vec<Problem> = (0..2).map(|group| Case::new(d, group).problems(rows)).collect();
+    let mut gone = vec![vec![false; d]; 2 * rows];
+    gone[1][3] = true;
+    gone[4][7] = true;
+    gone[5][7] = true;
+    for count in [0, 3, 20, 61, 118, 120] {
+        let solved = problems.iter().map(|problem| problem.solve().unwrap()).collect();
+        let scale = [1.0; 12];
+        let (_, exact) = layer::remove(&problems, &gone, &scale, block, count).unwrap();
+        let columns = layer::by_columns(&problems, solved, &gone, &scale, block, count).unwrap();
+        for found in [exact, columns] {
+            let zeros = found.iter().flatten().filter(|w| **w == 0.0).count();
+            // Each group and each part of its columns is rounded up to a whole block.
+            assert!(zeros >= count && zeros <= count.max(3) + 2 * (block - 1), "{count}: {zeros}");
+            for first in [0, 4, 6, 10] {
+                let rows = first..if first == 0 || first == 6 { first + 4 } else { first + 2 };
+                for q in 0..d {
+                    let left = || rows.clone().filter(|&row| !gone[row][q]);
+                    let zeros = left().filter(|&row| found[row][q] == 0.0).count();
+                    assert!(zeros == 0 || zeros == left().count(), "{count}: {rows:?} {q}");
+                    assert!(rows.clone().all(|row| !gone[row][q] || found[row][q] == 0.0));
+                }
+            }
+        }
     }
 }
 
