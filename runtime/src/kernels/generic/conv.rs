@@ -8,9 +8,9 @@
 
 use half::f16;
 
-use super::MulAdd;
 use super::taps::Taps;
 use crate::kernels::Conv;
+use crate::kernels::arch::Vector;
 use crate::kernels::weights::{ROOM, Value};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
@@ -30,7 +30,7 @@ pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
 
 /// Any kernel, dilation, padding and grouping.
 #[inline(always)]
-pub(in crate::kernels) fn conv<M: MulAdd>(job: &mut Conv<'_>) -> Option<()> {
+pub(in crate::kernels) fn conv<M: Vector>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
     let most = match if job.weights.dense { BLOCK } else { job.weights.rows.block() } {
         1 => M::SUMS / 2 * 3,
@@ -86,7 +86,7 @@ impl Lines {
 }
 
 #[inline(always)]
-fn run<M: MulAdd, const N: usize, const L: usize, const S: usize>(
+fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
 ) -> Option<()> {
@@ -102,7 +102,7 @@ fn run<M: MulAdd, const N: usize, const L: usize, const S: usize>(
 /// A matrix of which every column is stored: offsets are found once a group, and four output
 /// channels share what is loaded.
 #[inline(always)]
-fn dense<M: MulAdd, const N: usize, const L: usize, const S: usize>(
+fn dense<M: Vector, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     taps: Taps,
@@ -144,7 +144,7 @@ fn dense<M: MulAdd, const N: usize, const L: usize, const S: usize>(
 /// Blocks of rows, each with offsets of its own: the output channels of a block share what is
 /// loaded.
 #[inline(always)]
-fn sparse<M: MulAdd, const N: usize, const L: usize, const S: usize>(
+fn sparse<M: Vector, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     taps: Taps,
@@ -225,7 +225,7 @@ fn split(scratch: &mut [f32], n: usize, block: usize) -> Option<(&mut [u32], &mu
 
 /// Output channels `o..o + R`, which share their offsets.
 #[inline(always)]
-fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
+fn channels<M: Vector, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     o: usize,
@@ -265,7 +265,7 @@ fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize,
 
 /// Sums of `R` channels at `N * L` positions, `S` apart in `x`.
 #[inline(always)]
-fn tile<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
+fn tile<M: Vector, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
     x: &[f32],
     offsets: &[u32],
     mut weights: [&[V]; R],
@@ -311,7 +311,7 @@ fn tile<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, con
                     let w = *wide[r].get(k)?;
                     for n in 0..N {
                         for l in 0..L {
-                            sums[r][n][l] = M::mul_add(w, window[n][l], sums[r][n][l]);
+                            sums[r][n][l] = M::mul_add_one(w, window[n][l], sums[r][n][l]);
                         }
                     }
                 }

@@ -3,8 +3,8 @@
 use half::f16;
 use tfc_formats::artifact::{Columns, Rows, Values};
 
-use super::MulAdd;
 use crate::kernels::Dense;
+use crate::kernels::arch::Vector;
 use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::{self, activation};
 
@@ -28,7 +28,7 @@ pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
 
 /// `y = W x + b`, the matrix in any storage and either orientation.
 #[inline(always)]
-pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
+pub(in crate::kernels) fn dense<M: Vector>(job: &mut Dense<'_>) -> Option<()> {
     match job.weights.bias {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
@@ -62,7 +62,7 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
 
 /// Adds the products of all sparse rows with `x`.
 #[inline(always)]
-fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn sparse_dots<M: Vector>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
     let (whole, rest) = out.as_chunks_mut::<TOGETHER>();
     for out in whole {
         sparse_together::<M, TOGETHER>(out, &mut rows, x)?;
@@ -74,7 +74,7 @@ fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Opt
 }
 
 #[inline(always)]
-fn sparse_together<M: MulAdd, const N: usize>(
+fn sparse_together<M: Vector, const N: usize>(
     out: &mut [f32; N],
     rows: &mut Rows<'_>,
     x: &[f32],
@@ -94,7 +94,7 @@ fn sparse_together<M: MulAdd, const N: usize>(
 /// Adds to each of `out` the product of a row with `x`: of short rows, all values are widened
 /// together.
 #[inline(always)]
-fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
+fn add_sparse<M: Vector, I: NextColumn, V: Value, const N: usize>(
     out: &mut [f32; N],
     lens: [usize; N],
     mut index: &[I],
@@ -126,7 +126,7 @@ fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
 
 /// Adds to each of `out` the product of a row with `x`, the rows in blocks of `B`.
 #[inline(always)]
-fn block_dots<M: MulAdd, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn block_dots<M: Vector, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
     for out in out.chunks_mut(B) {
         let (_, columns, values) = rows.next_blocks::<1>()?;
         let sums = match (columns, values) {
@@ -146,7 +146,7 @@ fn block_dots<M: MulAdd, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x:
 
 /// The products of the rows of a block with `x`: each element of `x` is loaded once for all rows.
 #[inline(always)]
-fn block_dot<M: MulAdd, I: NextColumn, V: Value, const B: usize>(
+fn block_dot<M: Vector, I: NextColumn, V: Value, const B: usize>(
     index: &[I],
     values: &[V],
     x: &[f32],
@@ -163,7 +163,7 @@ fn block_dot<M: MulAdd, I: NextColumn, V: Value, const B: usize>(
                 column = index[i].after(column);
                 let x = at(column);
                 for r in 0..B {
-                    sums[i][r] = M::mul_add(values[i][r], x, sums[i][r]);
+                    sums[i][r] = M::mul_add_one(values[i][r], x, sums[i][r]);
                 }
             }
         }
@@ -171,7 +171,7 @@ fn block_dot<M: MulAdd, I: NextColumn, V: Value, const B: usize>(
             column = index.after(column);
             let x = at(column);
             for r in 0..B {
-                sums[0][r] = M::mul_add(values[r], x, sums[0][r]);
+                sums[0][r] = M::mul_add_one(values[r], x, sums[0][r]);
             }
         }
     }
@@ -180,7 +180,7 @@ fn block_dot<M: MulAdd, I: NextColumn, V: Value, const B: usize>(
 
 /// Adds to `out` each row times its element of `x`, the rows in blocks of `B`.
 #[inline(always)]
-fn add_scaled<M: MulAdd, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn add_scaled<M: Vector, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
     for part in x.chunks(B) {
         let (_, columns, values) = rows.next_blocks::<1>()?;
         let mut x = [0.0; B];
@@ -203,13 +203,13 @@ fn add_scaled<M: MulAdd, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x:
 }
 
 #[inline(always)]
-fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
+fn dense_dot<M: Vector, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
     let (values, values_tail) = values.as_chunks::<N>();
     let (x, x_tail) = x.as_chunks::<N>();
     let mut sums = [0.0; N];
     for (values, x) in values.iter().zip(x) {
         for i in 0..N {
-            sums[i] = M::mul_add(values[i].f32(), x[i], sums[i]);
+            sums[i] = M::mul_add_one(values[i].f32(), x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
@@ -218,7 +218,7 @@ fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f3
 
 /// Adds the first `len` entries to `sums`; more may follow in `index` and `values`.
 #[inline(always)]
-fn sparse_dot<M: MulAdd, I: NextColumn>(
+fn sparse_dot<M: Vector, I: NextColumn>(
     column: &mut u32,
     index: &[I],
     values: &[f32],
@@ -234,7 +234,7 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
     for (index, values) in index.iter().zip(values) {
         for i in 0..SPARSE_LANES {
             *column = index[i].after(*column);
-            sums[i] = M::mul_add(values[i], at(*column), sums[i]);
+            sums[i] = M::mul_add_one(values[i], at(*column), sums[i]);
         }
     }
     // How many are left cannot be foreseen, and a branch mispredicted takes longer than to go on
@@ -243,7 +243,7 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
         if let (Some(index), Some(value)) = (index_tail.get(i), values_tail.get(i)) {
             let mask = 0u32.wrapping_sub(u32::from(i < left));
             *column = *column & !mask | index.after(*column) & mask;
-            *sum = M::mul_add(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
+            *sum = M::mul_add_one(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
         }
     }
     sums
@@ -263,14 +263,14 @@ fn total<const N: usize>(mut sums: [f32; N]) -> f32 {
 }
 
 #[inline(always)]
-fn dense_add<M: MulAdd, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
+fn dense_add<M: Vector, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
     for (out, v) in out.iter_mut().zip(values) {
-        *out = M::mul_add(v.f32(), x, *out);
+        *out = M::mul_add_one(v.f32(), x, *out);
     }
 }
 
 #[inline(always)]
-fn sparse_add<M: MulAdd, I: NextColumn, V: Value, const B: usize>(
+fn sparse_add<M: Vector, I: NextColumn, V: Value, const B: usize>(
     out: &mut [f32],
     x: [f32; B],
     index: &[I],
@@ -281,7 +281,7 @@ fn sparse_add<M: MulAdd, I: NextColumn, V: Value, const B: usize>(
         column = index.after(column);
         if let Some(out) = out.get_mut(column as usize) {
             for r in 0..B {
-                *out = M::mul_add(v[r].f32(), x[r], *out);
+                *out = M::mul_add_one(v[r].f32(), x[r], *out);
             }
         }
     }
