@@ -72,8 +72,8 @@ impl Masks {
 pub(crate) enum Copies {
     /// Rows as wide as the input's, stride 1: each strip is one run of its plane.
     Runs { runs: Vec<Run>, edges: Vec<Edge>, masks: Vec<f32> },
-    /// Stride 2, rows of whole half lines.
-    Pairs { pairs: Vec<Pair>, edges: Vec<Edge>, masks: Vec<f32> },
+    /// Stride 1 or 2, rows of whole half lines.
+    Pairs { pairs: Vec<Pair>, edges: Vec<Edge>, masks: Vec<f32>, stride: usize },
     /// Any other: row by row.
     Rows { rows: Vec<Row>, stride: usize, w: usize },
 }
@@ -87,7 +87,8 @@ pub(crate) struct Run {
     mask: u32,
 }
 
-/// A line of the scratch: every other element from two places of the input, half a line each.
+/// A line of the scratch: elements, or every other one, from two places of the input, half a line
+/// each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair {
     from: [u32; HALVES],
@@ -126,7 +127,7 @@ impl Copies {
     pub(crate) fn new(strips: &[Strip], x: Layout, w: usize, stride: [usize; 2]) -> Option<Self> {
         match stride {
             [1, 1] if w == x.w => Self::runs(strips, x, w),
-            [_, 2] if w.is_multiple_of(HALF) => Self::pairs(strips, x, w, stride),
+            [_, 1 | 2] if w.is_multiple_of(HALF) => Self::pairs(strips, x, w, stride),
             _ => Self::rows(strips, x, w, stride),
         }
     }
@@ -145,7 +146,11 @@ impl Copies {
             let last = (first..len).step_by(LINE).find(|at| !line(*at).1).unwrap_or(len);
             for at in (0..first).chain(last..len).step_by(LINE) {
                 let from = line(at).0;
-                edges.push(Edge { from: [from, from + HALF as i64], to: to + at as u32, mask: mask + at as u32 });
+                edges.push(Edge {
+                    from: [from, from + HALF as i64],
+                    to: to + at as u32,
+                    mask: mask + at as u32,
+                });
             }
             if first < last {
                 let from = u32::try_from(line(first).0).ok()?;
@@ -171,7 +176,7 @@ impl Copies {
                 }
             }
         }
-        Some(Self::Pairs { pairs, edges, masks: masks.masks })
+        Some(Self::Pairs { pairs, edges, masks: masks.masks, stride: stride[1] })
     }
 
     fn rows(strips: &[Strip], x: Layout, w: usize, stride: [usize; 2]) -> Option<Self> {
@@ -179,7 +184,8 @@ impl Copies {
         let mut rows = Vec::new();
         for strip in strips {
             // The first column whose input is not before `n`.
-            let column = |n: usize| (n as isize - strip.origin[1] + sw - 1).div_euclid(sw).clamp(0, w as isize);
+            let column =
+                |n: usize| (n as isize - strip.origin[1] + sw - 1).div_euclid(sw).clamp(0, w as isize);
             let (first, end) = (column(0), column(x.w));
             for (row, to) in (strip.first..).zip(strip.place.clone().step_by(w)) {
                 if to + w > strip.place.end {
@@ -187,7 +193,8 @@ impl Copies {
                 }
                 let y = row * sh + strip.origin[0];
                 let inside = y >= 0 && y < x.h as isize;
-                let from = (strip.channel * x.plane) as isize + y * x.row as isize + strip.origin[1] + first * sw;
+                let from =
+                    (strip.channel * x.plane) as isize + y * x.row as isize + strip.origin[1] + first * sw;
                 let len = if inside { end - first } else { 0 };
                 rows.push(Row {
                     from: if len > 0 { u32::try_from(from).ok()? } else { 0 },
@@ -206,7 +213,7 @@ impl Copies {
             Self::Runs { runs, edges, masks } => {
                 size_of_val(runs.as_slice()) + size_of_val(edges.as_slice()) + size_of_val(masks.as_slice())
             }
-            Self::Pairs { pairs, edges, masks } => {
+            Self::Pairs { pairs, edges, masks, .. } => {
                 size_of_val(pairs.as_slice()) + size_of_val(edges.as_slice()) + size_of_val(masks.as_slice())
             }
             Self::Rows { rows, .. } => size_of_val(rows.as_slice()),
@@ -245,21 +252,12 @@ impl Kernel for Fill<'_> {
                 }
                 put_edges(edges, 1, x, masks, scratch)
             }
-            Copies::Pairs { pairs, edges, masks } => {
-                for pair in pairs {
-                    let to = scratch.get_mut(pair.to as usize..)?.first_chunk_mut::<LINE>()?;
-                    let ones = masks.get(pair.mask as usize..)?.chunks_exact(V::LANES);
-                    for (i, (to, ones)) in to.chunks_exact_mut(V::LANES).zip(ones).enumerate() {
-                        // The halves of this vector: of one place, or of both.
-                        let half = |at: usize| Some(pair.from.get(at / HALF)?.wrapping_add(2 * (at % HALF) as u32));
-                        let start = i * V::LANES;
-                        let [a] = load::<V, 1>(x.get(half(start)? as usize..)?)?;
-                        let [b] = load::<V, 1>(x.get(half(start + V::LANES / 2)? as usize..)?)?;
-                        let [ones] = load::<V, 1>(ones)?;
-                        store([a.evens(b).and(ones)], to)?;
-                    }
+            Copies::Pairs { pairs, edges, masks, stride } => {
+                match stride {
+                    1 => put_pairs::<V, 1>(pairs, x, masks, scratch)?,
+                    _ => put_pairs::<V, 2>(pairs, x, masks, scratch)?,
                 }
-                put_edges(edges, 2, x, masks, scratch)
+                put_edges(edges, *stride as i64, x, masks, scratch)
             }
             Copies::Rows { rows, stride, w } => {
                 for row in rows {
@@ -283,13 +281,41 @@ impl Kernel for Fill<'_> {
 }
 
 #[inline(always)]
+fn put_pairs<V: Vector, const S: usize>(
+    pairs: &[Pair],
+    x: &[f32],
+    masks: &[f32],
+    scratch: &mut [f32],
+) -> Option<()> {
+    for pair in pairs {
+        let to = scratch.get_mut(pair.to as usize..)?.first_chunk_mut::<LINE>()?;
+        let ones = masks.get(pair.mask as usize..)?.first_chunk::<LINE>()?;
+        let [first, second] = pair.from.map(|from| x.get(from as usize..));
+        let halves = [first?.first_chunk::<LINE>()?, second?.first_chunk::<LINE>()?];
+        for at in (0..LINE).step_by(V::LANES) {
+            // The elements of this vector: of one half, or of both.
+            let part = |at: usize| load::<V, 1>(halves.get(at / HALF)?.get(at % HALF * S..)?);
+            let [ones] = load::<V, 1>(ones.get(at..)?)?;
+            let vector = match S {
+                1 if V::LANES > HALF => part(at)?[0].halves(part(at + HALF)?[0]),
+                1 => part(at)?[0],
+                _ => part(at)?[0].evens(part(at + V::LANES / 2)?[0]),
+            };
+            store([vector.and(ones)], to.get_mut(at..)?)?;
+        }
+    }
+    Some(())
+}
+
+#[inline(always)]
 fn put_edges(edges: &[Edge], stride: i64, x: &[f32], masks: &[f32], scratch: &mut [f32]) -> Option<()> {
     for edge in edges {
         let to = scratch.get_mut(edge.to as usize..)?.first_chunk_mut::<LINE>()?;
         let ones = masks.get(edge.mask as usize..)?.first_chunk::<LINE>()?;
         for ((to, ones), from) in to.chunks_exact_mut(HALF).zip(ones.chunks_exact(HALF)).zip(edge.from) {
             for ((to, one), i) in to.iter_mut().zip(ones).zip(0..) {
-                let x = usize::try_from(from + i * stride).ok().and_then(|at| x.get(at)).copied().unwrap_or(0.0);
+                let x =
+                    usize::try_from(from + i * stride).ok().and_then(|at| x.get(at)).copied().unwrap_or(0.0);
                 *to = f32::from_bits(x.to_bits() & one.to_bits());
             }
         }

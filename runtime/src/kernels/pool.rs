@@ -1,4 +1,6 @@
-//! Pooling of planes: first the rows of a window, then its columns.
+//! Pooling of planes, a vector of windows at a time.
+
+use core::ops::Range;
 
 use tfc_formats::op::Pool;
 
@@ -21,18 +23,10 @@ pub(crate) struct Windows<'a, 'o> {
     pub(crate) spec: Pool,
     pub(crate) x: Tensor<'a>,
     pub(crate) out: &'a mut TensorMut<'o>,
-    /// [`scratch_len`] elements.
-    pub(crate) scratch: &'a mut [f32],
-}
-
-/// Elements of scratch of a pooling of rows of `w` elements to rows of `out`.
-pub(crate) fn scratch_len(spec: &Pool, w: usize, out: usize) -> usize {
-    let [stride, kernel] = [spec.stride[1], spec.kernel[1]].map(usize::from);
-    (usize::from(spec.pad.left) + w).max(out.next_multiple_of(LINE) * stride + kernel) + 3 * LINE
 }
 
 impl Windows<'_, '_> {
-    /// `None` if the scratch is too short.
+    /// `None` if the lengths contradict each other.
     pub(crate) fn run(self, kernels: Kernels) -> Option<()> {
         kernels.dispatch(self)
     }
@@ -43,71 +37,45 @@ impl Kernel for Windows<'_, '_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        match self.fold {
-            Fold::Max => self.fold::<V>(f32::NEG_INFINITY, |a, b| b.max(a), |a, b| if b > a { b } else { a }),
-            Fold::Sum => self.fold::<V>(0.0, |a, b| a.add(b), |a, b| a + b),
+        let max = |a: f32, b: f32| if b > a { b } else { a };
+        match (self.fold, self.spec.stride[1]) {
+            (Fold::Max, 1) => self.fold::<V, 1>(f32::NEG_INFINITY, |a, b| b.max(a), max),
+            (Fold::Max, 2) => self.fold::<V, 2>(f32::NEG_INFINITY, |a, b| b.max(a), max),
+            (Fold::Max, _) => self.fold::<V, 0>(f32::NEG_INFINITY, |a, b| b.max(a), max),
+            (Fold::Sum, 1) => self.fold::<V, 1>(0.0, |a, b| a.add(b), |a, b| a + b),
+            (Fold::Sum, 2) => self.fold::<V, 2>(0.0, |a, b| a.add(b), |a, b| a + b),
+            (Fold::Sum, _) => self.fold::<V, 0>(0.0, |a, b| a.add(b), |a, b| a + b),
         }
     }
 }
 
 impl Windows<'_, '_> {
+    /// `S` is the horizontal stride, where vectors are loaded for it, or 0.
     #[inline(always)]
-    fn fold<V: Vector>(self, start: f32, vectors: impl Fn(V, V) -> V, one: impl Fn(f32, f32) -> f32) -> Option<()> {
-        let Self { spec, x, out, scratch, .. } = self;
-        let [kh, kw] = spec.kernel.map(usize::from);
-        let [sh, sw] = spec.stride.map(usize::from);
+    fn fold<V: Vector, const S: usize>(
+        self,
+        start: f32,
+        fold: impl Fn(V, V) -> V,
+        one: impl Fn(f32, f32) -> f32,
+    ) -> Option<()> {
+        let Self { spec, x, out, .. } = self;
+        let ([kh, kw], [sh, sw]) = (spec.kernel.map(usize::from), spec.stride.map(usize::from));
         let (top, left) = (usize::from(spec.pad.top), usize::from(spec.pad.left));
-        scratch.fill(start);
+        // Columns of the output whose windows are inside the input.
+        let whole = if S == 0 { 0..0 } else { whole(out.at.w, x.at.w, left, kw, sw) };
         for c in 0..out.at.c {
             for y in 0..out.at.h {
-                // Rows of the window that are inside; the columns around them stay at the start.
-                let first = (y * sh).saturating_sub(top);
-                let end = (y * sh + kh).saturating_sub(top).min(x.at.h);
-                let row = scratch.get_mut(left..left + x.at.w)?;
-                let from = |y: usize| {
-                    let start = c * x.at.plane + y * x.at.row;
-                    x.data.get(start..start + x.at.w)
-                };
-                let (mut whole, tail) = (0, x.at.w % V::LANES);
-                while whole + V::LANES <= x.at.w {
-                    let mut sums = V::splat(start);
-                    for y in first..end {
-                        let [x] = load::<V, 1>(from(y)?.get(whole..)?)?;
-                        sums = vectors(sums, x);
-                    }
-                    store([sums], row.get_mut(whole..)?)?;
-                    whole += V::LANES;
-                }
-                for (i, to) in row.iter_mut().enumerate().skip(x.at.w - tail) {
-                    *to = start;
-                    for y in first..end {
-                        *to = one(*to, *from(y)?.get(i)?);
-                    }
-                }
-                // Columns; the last vector may reach beyond the row, into what is written later.
+                let window = (y * sh).saturating_sub(top)..(y * sh + kh).saturating_sub(top).min(x.at.h);
+                let rows = x.data.get(c * x.at.plane + window.start * x.at.row..)?;
                 let place = c * out.at.plane + y * out.at.row;
-                let to = out.data.get_mut(place..)?;
-                let mut at = 0;
-                while at < out.at.w {
-                    let columns = scratch.get(at * sw..)?;
+                // The last vector may reach beyond the row, into what is written later.
+                for at in whole.clone().step_by(V::LANES) {
                     let mut sums = V::splat(start);
                     for kx in 0..kw {
-                        let x = match sw {
-                            1 => load::<V, 1>(columns.get(kx..)?)?[0],
-                            2 => {
-                                let [a, b] = load::<V, 2>(columns.get(kx..)?)?;
-                                a.evens(b)
-                            }
-                            _ => {
-                                let mut apart = [0.0; LINE];
-                                let from = columns.get(kx..)?.iter().step_by(sw);
-                                apart.iter_mut().zip(from).for_each(|(to, x)| *to = *x);
-                                load::<V, 1>(&apart)?[0]
-                            }
-                        };
-                        sums = vectors(sums, x);
+                        let from = rows.get(at * sw + kx - left..)?;
+                        sums = fold(sums, column::<V, S>(from, window.len(), x.at.row, &fold)?);
                     }
-                    let to = to.get_mut(at..)?;
+                    let to = out.data.get_mut(place + at..)?;
                     if to.len() >= V::LANES {
                         store([sums], to)?;
                     } else {
@@ -115,12 +83,62 @@ impl Windows<'_, '_> {
                         store([sums], &mut last)?;
                         crate::ops::copy(to, &last);
                     }
-                    at += V::LANES;
+                }
+                let to = out.data.get_mut(place..place + out.at.w)?;
+                for at in (0..whole.start).chain(whole.end..out.at.w) {
+                    let mut sum = start;
+                    for from in rows.chunks(x.at.row).take(window.len()) {
+                        let inside =
+                            (at * sw).saturating_sub(left)..(at * sw + kw).saturating_sub(left).min(x.at.w);
+                        sum = from.get(inside)?.iter().fold(sum, |sum, x| one(sum, *x));
+                    }
+                    *to.get_mut(at)? = sum;
                 }
             }
         }
         Some(())
     }
+}
+
+/// The windows of `count` that are wholly inside a row of `w` elements.
+fn whole(count: usize, w: usize, left: usize, kernel: usize, stride: usize) -> Range<usize> {
+    let first = left.div_ceil(stride).min(count);
+    let end = (left + w).checked_sub(kernel).map_or(0, |room| room / stride + 1).min(count);
+    first..end.max(first)
+}
+
+/// Folds a column of every window of a vector: `n` rows, `row` elements apart.
+#[inline(always)]
+fn column<V: Vector, const S: usize>(
+    from: &[f32],
+    n: usize,
+    row: usize,
+    fold: &impl Fn(V, V) -> V,
+) -> Option<V> {
+    let reach = S * V::LANES;
+    // Nearly always, and then nothing is left to check.
+    if n > 0 && from.len() >= (n - 1) * row + reach {
+        let mut rows = from.get(..(n - 1) * row + reach)?;
+        let mut sums: [V; S] = load(rows)?;
+        for _ in 1..n {
+            rows = rows.get(row..)?;
+            let next: [V; S] = load(rows)?;
+            for s in 0..S {
+                sums[s] = fold(sums[s], next[s]);
+            }
+        }
+        return Some(if S == 2 { sums[0].evens(sums[S - 1]) } else { sums[0] });
+    }
+    // The end of all planes.
+    let mut lanes = [0.0; LINE];
+    lanes.iter_mut().zip(from.iter().step_by(S)).for_each(|(to, x)| *to = *x);
+    let mut sums = load::<V, 1>(&lanes)?[0];
+    for y in 1..n {
+        let from = from.get(y * row..).unwrap_or_default();
+        lanes.iter_mut().zip(from.iter().step_by(S)).for_each(|(to, x)| *to = *x);
+        sums = fold(sums, load::<V, 1>(&lanes)?[0]);
+    }
+    Some(sums)
 }
 
 /// Sums of the planes of a value, each divided by its elements.

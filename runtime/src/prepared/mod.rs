@@ -172,11 +172,13 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
         }
         Work::Pool(fold, spec, activation) => {
             let x = *inputs.first()?;
-            Windows { fold: *fold, spec: *spec, x, out: &mut out, scratch }.run(prepared.kernels)?;
+            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(prepared.kernels)?;
             if *fold == Fold::Sum {
                 ops::pool::divide(*spec, x, &mut out);
             }
-            out.for_rows(|row| ops::activation::apply(*activation, row));
+            if activation.is_some() {
+                out.for_rows(|row| ops::activation::apply(*activation, row));
+            }
             Some(())
         }
         Work::GlobalAvgPool => Means { x: *inputs.first()?, out: &mut out }.run(prepared.kernels),

@@ -9,7 +9,7 @@ use tfc_formats::op::{Activation, Conv2d, Dense, Op, Pool, Shape};
 use super::PrepareError;
 use super::arena::{Life, place};
 use super::conv::ConvPlan;
-use crate::kernels::pool::{self, Fold};
+use crate::kernels::pool::Fold;
 use crate::kernels::{Kernels, Weights};
 use crate::model::Model;
 use crate::tensor::Layout;
@@ -280,8 +280,6 @@ impl<'m> Graph<'m> {
                         Work::Step(Step { op, ..step.clone() })
                     }
                     Op::MaxPool(spec) | Op::AvgPool(spec) => {
-                        let x: &Place = inputs.first().ok_or(corrupt)?;
-                        scratch_len = scratch_len.max(pool::scratch_len(&spec, x.at.w, output.at.w));
                         let fold = if matches!(step.op, Op::MaxPool(_)) { Fold::Max } else { Fold::Sum };
                         Work::Pool(fold, spec, step.activation)
                     }
