@@ -108,7 +108,7 @@ impl Columns {
             strips.len = end;
         }
         // Positions are gone over even where no weight reads any.
-        strips.len = strips.len.max(out.h * out.w);
+        strips.len = strips.len.max(strips.band * out.w);
         u32::try_from(strips.len).ok()?;
         for first in (0..out.h).step_by(strips.band) {
             let moved = |strip: &Strip| Strip { first: strip.first + first as isize, ..strip.clone() };

@@ -1,5 +1,6 @@
 //! The ops and sessions of the runtime, through its public interface.
 
+mod cases;
 mod common;
 mod networks;
 mod ops;

@@ -1,7 +1,8 @@
 //! Random networks: convolutions with sums and concatenations behind them, values that are read
 //! several times or as of another shape, run in every way that there is.
 
-use crate::common::{Builder, Encoding, noise, outputs, sparse_rows};
+use crate::cases::{outputs, sparse_rows};
+use crate::common::{Builder, Encoding, noise};
 use crate::oracle::{self, Plane};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -316,7 +317,7 @@ proptest! {
             let shapes: Vec<Shape> = inputs.iter().map(|(shape, _)| *shape).collect();
             let Ok(shape) = ops[op].output_shape(&shapes) else { continue };
             let matrix = ops[op].weight_shape(shapes[0]).map(|(rows, cols)| {
-                b.matrix(rows, cols, &noise(1, (rows * cols) as usize), Encoding { index: None, half: false })
+                b.matrix(rows, cols, &noise(1, (rows * cols) as usize), Encoding { index: None, block: 1, half: false })
             });
             let inputs: Vec<Value> = inputs.into_iter().map(value).collect();
             let output = value((shape, at * 32));

@@ -1,7 +1,8 @@
 //! Every op against its definition, written again here in f64 and in the most direct way, over
 //! random shapes, windows, halos and encodings, run in every way that there is.
 
-use crate::common::{Builder, Encoding, noise, outputs, sparse_rows};
+use crate::cases::{outputs, sparse_rows};
+use crate::common::{Builder, Encoding, noise};
 use crate::oracle::{self, Plane};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;

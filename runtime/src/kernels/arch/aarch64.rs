@@ -75,6 +75,12 @@ impl Vector for float32x4_t {
     }
 
     #[inline(always)]
+    fn halves(self, b: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { vcombine_f32(vget_low_f32(self), vget_low_f32(b)) }
+    }
+
+    #[inline(always)]
     fn and(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self), vreinterpretq_u32_f32(b))) }

@@ -69,6 +69,11 @@ impl Vector for v128 {
     }
 
     #[inline(always)]
+    fn halves(self, b: Self) -> Self {
+        i64x2_shuffle::<0, 2>(self, b)
+    }
+
+    #[inline(always)]
     fn and(self, b: Self) -> Self {
         v128_and(self, b)
     }

@@ -9,7 +9,7 @@ use tfc_formats::artifact::{
 };
 use tfc_formats::op::{Activation, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
-use tfc_runtime::{Kernels, Model, Session};
+use tfc_runtime::Model;
 
 /// How a matrix is stored.
 #[derive(Clone, Copy, Debug)]
@@ -47,34 +47,6 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
 pub(crate) fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
     let mask = noise(seed.wrapping_add(1000), len);
     noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
-}
-
-/// A matrix as `sparse_noise`, of whose rows so many have their zeros in the same columns.
-pub(crate) fn sparse_rows(seed: u32, [rows, cols]: [u32; 2], zeros: f32, alike: usize) -> Vec<f32> {
-    let cols = cols as usize;
-    let pattern = sparse_noise(seed.wrapping_add(1), (rows as usize).div_ceil(alike) * cols, zeros);
-    let at = |i: usize| i / cols / alike * cols + i % cols;
-    let values = noise(seed, rows as usize * cols);
-    values.iter().enumerate().map(|(i, v)| if pattern[at(i)] == 0.0 { 0.0 } else { *v }).collect()
-}
-
-/// What a model makes of an input, for all kernels: run in place and, where that is built,
-/// prepared. A prepared model runs twice, on another input first.
-pub(crate) fn outputs(model: &Model<'_>, input: &[f32]) -> Vec<(String, Vec<f32>)> {
-    let mut outputs = vec![];
-    for kernels in Kernels::available() {
-        let mut arena = Arena::of(model);
-        let mut session = Session::with_kernels(model, arena.bytes(), kernels).unwrap();
-        outputs.push((kernels.name().to_owned(), session.run(input).unwrap().to_vec()));
-        #[cfg(feature = "alloc")]
-        {
-            let prepared = tfc_runtime::Prepared::with_kernels(model, kernels).unwrap();
-            let mut session = prepared.session();
-            session.run(&vec![f32::NAN; input.len()]).unwrap();
-            outputs.push((format!("{}, prepared", kernels.name()), session.run(input).unwrap().to_vec()));
-        }
-    }
-    outputs
 }
 
 /// A session's memory, on the heap, with leftovers in it that must not matter: NaN.
