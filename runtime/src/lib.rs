@@ -62,6 +62,8 @@ mod tensor;
 pub use arena::AlignedArena;
 pub use error::{ModelError, RunError, SessionError};
 pub use kernels::Kernels;
+#[doc(hidden)]
+pub use kernels::peak_multiply_adds;
 pub use model::Model;
 pub use ops::activation::activate;
 pub use session::Session;

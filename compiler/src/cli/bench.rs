@@ -6,7 +6,7 @@ use crate::bench::{Latency, latencies, ramp};
 use crate::encode::densify;
 use crate::peers::compare;
 use crate::report::{Align, bytes, table};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::output::{emit, emit_and_check};
@@ -56,6 +56,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let artifact = artifact::parse(&args.model, &bytes)?;
     if let Some(folder) = &args.peers {
         let onnx = args.onnx.clone().unwrap_or_else(|| args.model.with_extension("onnx"));
+        ensure!(onnx.is_file(), "{}: not found; name the network's ONNX file with --onnx", onnx.display());
         let rows = compare(&bytes, &onnx, folder, args.seconds)?;
         let ratios = rows[1..].iter().filter_map(peers::ratio);
         let check = peers::check(&rows).and_then(|()| check_speedup(args.min_speedup, ratios));

@@ -42,7 +42,7 @@ pub(super) fn text(rows: &[Row]) -> String {
             format!("{:.1}", t.p90_us),
             format!("{:.2}x", t.ratio),
             format!("{:.2}x", t.min_ratio),
-            format!("{:.0e}", t.differs),
+            if t.differs > 0.0 { format!("{:.0e}", t.differs) } else { "0".into() },
             t.runs.to_string(),
         ]),
         Outcome::Failed { .. } => None,

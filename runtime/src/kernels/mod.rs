@@ -10,6 +10,8 @@ mod generic;
 mod scalar;
 mod weights;
 
+#[doc(hidden)]
+pub use arch::peak_multiply_adds;
 use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};
 use tfc_formats::op::{Activation, Conv2d};
 

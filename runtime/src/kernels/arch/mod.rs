@@ -1,7 +1,10 @@
 //! Kernels for one instruction set; the only place with `unsafe`.
 
+mod peak;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86_64;
+
+pub use peak::peak_multiply_adds;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(super) use x86_64::Isa;
 
