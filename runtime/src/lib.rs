@@ -62,6 +62,7 @@ mod tensor;
 pub use arena::AlignedArena;
 pub use error::{ModelError, RunError, SessionError};
 pub use kernels::Kernels;
+#[cfg(feature = "std")]
 #[doc(hidden)]
 pub use kernels::peak_multiply_adds;
 pub use model::Model;

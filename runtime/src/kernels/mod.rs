@@ -10,6 +10,7 @@ mod generic;
 mod scalar;
 mod weights;
 
+#[cfg(feature = "std")]
 #[doc(hidden)]
 pub use arch::peak_multiply_adds;
 use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};

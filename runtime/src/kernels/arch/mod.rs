@@ -1,9 +1,11 @@
 //! Kernels for one instruction set; the only place with `unsafe`.
 
+#[cfg(feature = "std")]
 mod peak;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86_64;
 
+#[cfg(feature = "std")]
 pub use peak::peak_multiply_adds;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(super) use x86_64::Isa;

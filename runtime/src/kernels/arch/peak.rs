@@ -4,7 +4,7 @@
 /// processor have, in registers alone. Returns how many there were, counted by element.
 #[doc(hidden)]
 pub fn peak_multiply_adds(rounds: u32) -> u64 {
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
+    #[cfg(target_arch = "x86_64")]
     if let Some(done) = x86_64::multiply_adds(rounds) {
         return done;
     }
@@ -14,23 +14,23 @@ pub fn peak_multiply_adds(rounds: u32) -> u64 {
 /// Baseline vectors; NEON has 32 registers of 4, and fuses.
 fn portable(rounds: u32) -> u64 {
     const LANES: usize = 64;
-    let (a, b) = core::hint::black_box((0.5_f32, 0.5_f32));
+    let (a, b) = std::hint::black_box((0.5_f32, 0.5_f32));
     let mut sums = [0.0_f32; LANES];
     for _ in 0..rounds {
         for sum in &mut sums {
             *sum = if cfg!(target_arch = "aarch64") { a.mul_add(*sum, b) } else { a * *sum + b };
         }
     }
-    core::hint::black_box(sums);
+    std::hint::black_box(sums);
     u64::from(rounds) * LANES as u64
 }
 
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
 mod x86_64 {
     #![allow(unsafe_code)]
 
-    use core::arch::x86_64::*;
-    use core::hint::black_box;
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
     use std::is_x86_feature_detected;
 
     /// More than units times latency, which is 10 where known; fits 16 registers with the factors.
