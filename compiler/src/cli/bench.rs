@@ -1,4 +1,4 @@
-//! `tfc bench`: latency on this machine, the dense network beside the pruned one.
+//! `tfc bench`: latency on this machine, beside the same network dense, other artifacts or other engines.
 
 use std::path::PathBuf;
 

@@ -184,3 +184,35 @@ impl Timed {
         Self { ratio: self.p50_us / ours.p50_us, min_ratio: self.min_us / ours.min_us, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_compared_by_the_largest_of_ours() {
+        assert_eq!(difference(&[1.0, -4.0], &[1.0, -4.0]), Ok(0.0));
+        assert_eq!(difference(&[1.0, -4.0], &[2.0, -4.0]), Ok(0.25));
+        assert!(difference(&[1.0, -4.0], &[2.5, -4.0]).unwrap_err().starts_with("outputs differ by 38%"));
+        assert!(difference(&[0.0], &[0.1]).is_err());
+        let fewer = difference(&[1.0, 2.0], &[1.0]);
+        assert_eq!(fewer, Err("gives 1 outputs where the artifact gives 2".to_owned()));
+    }
+
+    #[test]
+    fn a_turn_ends_by_time_between_its_limits() {
+        let mut runs = 0;
+        let mut count = |turn: &Turn| {
+            runs = 0;
+            let times = timed(turn, || -> Result<(), ()> {
+                runs += 1;
+                Ok(())
+            });
+            (times.unwrap().len(), runs)
+        };
+        let turn = Turn { seconds: 0.0, warm_up: 2, least: 3, most: 5 };
+        assert_eq!(count(&turn), (3, 5));
+        assert_eq!(count(&Turn { seconds: 3600.0, ..turn }), (5, 7));
+        assert_eq!(timed(&turn, || Err("no")), Err("no"));
+    }
+}
