@@ -13,9 +13,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use cases::{Case, macs};
-use common::{Arena, noise};
+use common::noise;
 use criterion::{Criterion, Throughput};
-use tfc_runtime::{Kernels, Model, Session, peak_multiply_adds};
+use tfc_runtime::{Kernels, Model, Prepared};
 
 /// A row of the table.
 struct Row {
@@ -45,8 +45,8 @@ fn main() {
 /// Times a case; `None` where criterion was not asked for it.
 fn time(criterion: &mut Criterion, Case { name, file }: Case) -> Option<Row> {
     let model = Model::new(&file).unwrap();
-    let mut arena = Arena::of(&model);
-    let mut session = Session::new(&model, arena.bytes()).unwrap();
+    let prepared = Prepared::new(&model).unwrap();
+    let mut session = prepared.session();
     let input = noise(9, model.input_shape().elements().unwrap() as usize);
     let macs = macs(&model);
     let mut least = f64::INFINITY;
@@ -71,7 +71,7 @@ fn time(criterion: &mut Criterion, Case { name, file }: Case) -> Option<Row> {
 fn multiply_adds_per_second() -> f64 {
     let rate = || {
         let start = Instant::now();
-        let done = peak_multiply_adds(500_000);
+        let done = Kernels::best().peak_multiply_adds(500_000);
         done as f64 / start.elapsed().as_secs_f64()
     };
     (0..10).map(|_| rate()).fold(0.0, f64::max)

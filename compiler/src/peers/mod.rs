@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tfc_formats::artifact::AlignedBytes;
-use tfc_runtime::{Model, Session};
+use tfc_runtime::{Model, Prepared};
 
 use crate::bench::{percentile, ramp};
 use crate::execute::ExecuteError;
@@ -99,8 +99,8 @@ pub struct Timed {
 pub fn compare(file: &[u8], onnx: &Path, folder: &Path, seconds: f64) -> Result<Vec<Row>, ExecuteError> {
     let aligned = AlignedBytes::from(file);
     let model = Model::new(&aligned)?;
-    let mut arena = AlignedBytes::zeroed(model.arena_len());
-    let mut session = Session::new(&model, &mut arena)?;
+    let prepared = Prepared::new(&model)?;
+    let mut session = prepared.session();
     let input = ramp(model.input_shape().elements().unwrap_or(0) as usize);
     let output = session.run(&input)?.to_vec();
 

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::hint::black_box;
 
 use cases::{Case, macs};
-use common::{Arena, noise};
-use tfc_runtime::{Kernels, Model, RunError, Session};
+use common::noise;
+use tfc_runtime::{Kernels, Model, Prepared, PreparedSession, RunError};
 
 #[path = "../../../runtime/benches/cases/mod.rs"]
 mod cases;
@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let case = cases.into_iter().find(|case| case.name == wanted);
     let Case { file, .. } = case.ok_or_else(|| format!("{wanted}: no such case"))?;
     let model = Model::new(&file)?;
-    let mut arena = Arena::of(&model);
-    let mut session = Session::new(&model, arena.bytes())?;
+    let prepared = Prepared::new(&model)?;
+    let mut session = prepared.session();
     let input = noise(9, model.input_shape().elements().unwrap_or(0) as usize);
     // What is looked up once, such as features of the processor, is no part of an inference.
     session.run(&input)?;
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// All that is counted; callgrind knows it by its name.
 #[inline(never)]
-fn measured_run(session: &mut Session<'_, '_>, input: &[f32]) -> Result<(), RunError> {
+fn measured_run(session: &mut PreparedSession<'_, '_>, input: &[f32]) -> Result<(), RunError> {
     black_box(session.run(black_box(input))?);
     Ok(())
 }

@@ -3,8 +3,8 @@
 use half::f16;
 use tfc_formats::artifact::{Columns, Row, Rows, Values};
 
-use super::MulAdd;
 use crate::kernels::Dense;
+use crate::kernels::arch::Vector;
 use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::{self, activation};
 
@@ -28,7 +28,7 @@ pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
 
 /// `y = W x + b`, the matrix in any storage and either orientation.
 #[inline(always)]
-pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
+pub(in crate::kernels) fn dense<M: Vector>(job: &mut Dense<'_>) -> Option<()> {
     match job.weights.bias {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
@@ -58,7 +58,7 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
 
 /// Adds the products of all sparse rows with `x`.
 #[inline(always)]
-fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn sparse_dots<M: Vector>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
     for out in blocks {
         sparse_block::<M, BLOCK>(out, &mut rows, x)?;
@@ -70,7 +70,7 @@ fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Opt
 }
 
 #[inline(always)]
-fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'_>, x: &[f32]) -> Option<()> {
+fn sparse_block<M: Vector, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'_>, x: &[f32]) -> Option<()> {
     let (lens, columns, values) = rows.next_block::<N>()?;
     match (columns, values) {
         (Columns::Delta(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
@@ -86,7 +86,7 @@ fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'
 /// Adds to each of `out` the product of a row with `x`: of short rows, all values are widened
 /// together.
 #[inline(always)]
-fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
+fn add_sparse<M: Vector, I: NextColumn, V: Value, const N: usize>(
     out: &mut [f32; N],
     lens: [usize; N],
     mut index: &[I],
@@ -116,7 +116,7 @@ fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
 }
 
 #[inline(always)]
-fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
+fn add_scaled<M: Vector>(out: &mut [f32], x: f32, row: &Row<'_>) {
     match (row.columns, row.values) {
         (Columns::All, Values::F32(v)) => dense_add::<M, _>(out, x, v),
         (Columns::All, Values::F16(v)) => dense_add::<M, _>(out, x, v),
@@ -130,13 +130,13 @@ fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
 }
 
 #[inline(always)]
-fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
+fn dense_dot<M: Vector, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
     let (values, values_tail) = values.as_chunks::<N>();
     let (x, x_tail) = x.as_chunks::<N>();
     let mut sums = [0.0; N];
     for (values, x) in values.iter().zip(x) {
         for i in 0..N {
-            sums[i] = M::mul_add(values[i].f32(), x[i], sums[i]);
+            sums[i] = M::mul_add_one(values[i].f32(), x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
@@ -145,7 +145,7 @@ fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f3
 
 /// Adds the first `len` entries to `sums`; more may follow in `index` and `values`.
 #[inline(always)]
-fn sparse_dot<M: MulAdd, I: NextColumn>(
+fn sparse_dot<M: Vector, I: NextColumn>(
     column: &mut u32,
     index: &[I],
     values: &[f32],
@@ -161,7 +161,7 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
     for (index, values) in index.iter().zip(values) {
         for i in 0..SPARSE_LANES {
             *column = index[i].after(*column);
-            sums[i] = M::mul_add(values[i], at(*column), sums[i]);
+            sums[i] = M::mul_add_one(values[i], at(*column), sums[i]);
         }
     }
     // How many are left cannot be foreseen, and a branch mispredicted takes longer than to go on
@@ -170,7 +170,7 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
         if let (Some(index), Some(value)) = (index_tail.get(i), values_tail.get(i)) {
             let mask = 0u32.wrapping_sub(u32::from(i < left));
             *column = *column & !mask | index.after(*column) & mask;
-            *sum = M::mul_add(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
+            *sum = M::mul_add_one(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
         }
     }
     sums
@@ -190,19 +190,19 @@ fn total<const N: usize>(mut sums: [f32; N]) -> f32 {
 }
 
 #[inline(always)]
-fn dense_add<M: MulAdd, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
+fn dense_add<M: Vector, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
     for (out, v) in out.iter_mut().zip(values) {
-        *out = M::mul_add(v.f32(), x, *out);
+        *out = M::mul_add_one(v.f32(), x, *out);
     }
 }
 
 #[inline(always)]
-fn sparse_add<M: MulAdd, I: NextColumn, V: Value>(out: &mut [f32], x: f32, index: &[I], values: &[V]) {
+fn sparse_add<M: Vector, I: NextColumn, V: Value>(out: &mut [f32], x: f32, index: &[I], values: &[V]) {
     let mut column = 0;
     for (index, v) in index.iter().zip(values) {
         column = index.after(column);
         if let Some(out) = out.get_mut(column as usize) {
-            *out = M::mul_add(v.f32(), x, *out);
+            *out = M::mul_add_one(v.f32(), x, *out);
         }
     }
 }
