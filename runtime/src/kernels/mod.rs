@@ -12,6 +12,8 @@ mod generic;
 mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
+#[cfg(feature = "alloc")]
+pub(crate) mod pool;
 mod scalar;
 mod weights;
 

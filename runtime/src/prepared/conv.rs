@@ -74,7 +74,8 @@ impl ConvPlan {
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.bytes() + size_of_val(self.bias.as_slice())
+        let strips = self.strips.as_ref().map_or(0, Columns::bytes);
+        self.blocks.bytes() + strips + size_of_val(self.bias.as_slice())
     }
 
     pub(super) fn run(
@@ -87,7 +88,7 @@ impl ConvPlan {
     ) -> Option<()> {
         let source: &[f32] = match &self.strips {
             Some(strips) => {
-                strips.fill(kernels, x, scratch);
+                strips.fill(kernels, x, scratch)?;
                 scratch
             }
             None => x.data,
