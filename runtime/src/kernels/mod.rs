@@ -9,6 +9,7 @@ mod arch;
 #[cfg(feature = "alloc")]
 pub(crate) mod fill;
 mod generic;
+mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
 #[cfg(feature = "alloc")]

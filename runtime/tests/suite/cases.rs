@@ -1,6 +1,7 @@
 //! What tests of random cases share.
 
-use crate::common::{Arena, noise, sparse_noise};
+use crate::arena::Arena;
+use crate::common::{noise, sparse_noise};
 use tfc_runtime::{Kernels, Model, Session};
 
 /// A matrix as `sparse_noise`, of whose rows so many have their zeros in the same columns.

@@ -1,5 +1,6 @@
 //! The ops and sessions of the runtime, through its public interface.
 
+mod arena;
 mod cases;
 mod common;
 mod networks;
