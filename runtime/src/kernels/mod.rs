@@ -9,6 +9,8 @@ mod arch;
 #[cfg(feature = "alloc")]
 pub(crate) mod fill;
 mod generic;
+#[cfg(feature = "alloc")]
+pub(crate) mod grid;
 mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;

@@ -42,6 +42,9 @@ pub(in crate::kernels) trait Vector: Copy {
     /// `self + b`.
     fn add(self, b: Self) -> Self;
 
+    /// In lane `i` what is in lane `index[i]`, or 0 where there is no such lane.
+    fn permute(self, index: &[u32; 16]) -> Self;
+
     /// Elements 0, 2, 4, ... of `self` and, behind them, of `b`.
     fn evens(self, b: Self) -> Self;
 
@@ -98,6 +101,11 @@ impl Vector for Portable {
     #[inline(always)]
     fn add(self, b: Self) -> Self {
         core::array::from_fn(|i| self[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn permute(self, index: &[u32; 16]) -> Self {
+        core::array::from_fn(|i| self.get(index[i] as usize).copied().unwrap_or(0.0))
     }
 
     #[inline(always)]

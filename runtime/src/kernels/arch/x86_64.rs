@@ -68,6 +68,23 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
 
 #[inline]
 #[target_feature(enable = "avx2")]
+fn permute_avx2(a: __m256, index: &[u32; 16]) -> __m256 {
+    // SAFETY: an array of 16 has 8.
+    let index = unsafe { _mm256_loadu_si256(index.as_ptr().cast()) };
+    let inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(8), index);
+    _mm256_and_ps(_mm256_permutevar8x32_ps(a, index), _mm256_castsi256_ps(inside))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn permute_avx512(a: __m512, index: &[u32; 16]) -> __m512 {
+    // SAFETY: an array of 16 has 16.
+    let index = unsafe { _mm512_loadu_si512(index.as_ptr().cast()) };
+    _mm512_maskz_permutexvar_ps(_mm512_cmplt_epu32_mask(index, _mm512_set1_epi32(16)), index, a)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
 fn evens_avx2(a: __m256, b: __m256) -> __m256 {
     let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
     _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
@@ -94,7 +111,7 @@ fn halves_avx512(a: __m512, b: __m512) -> __m512 {
 
 /// The functions of a vector by the intrinsics of its type.
 macro_rules! vector {
-    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $halves:ident, $max:ident, $min:ident) => {
+    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $permute:ident, $evens:ident, $halves:ident, $max:ident, $min:ident) => {
         impl Vector for $vector {
             const LANES: usize = $lanes;
             const REGISTERS: usize = $registers;
@@ -132,6 +149,12 @@ macro_rules! vector {
             fn add(self, b: Self) -> Self {
                 // SAFETY: as above.
                 unsafe { $add(self, b) }
+            }
+
+            #[inline(always)]
+            fn permute(self, index: &[u32; 16]) -> Self {
+                // SAFETY: as above.
+                unsafe { $permute(self, index) }
             }
 
             #[inline(always)]
@@ -177,6 +200,7 @@ vector!(
     _mm256_fmadd_ps,
     _mm256_add_ps,
     _mm256_and_ps,
+    permute_avx2,
     evens_avx2,
     halves_avx2,
     _mm256_max_ps,
@@ -192,6 +216,7 @@ vector!(
     _mm512_fmadd_ps,
     _mm512_add_ps,
     _mm512_and_ps,
+    permute_avx512,
     evens_avx512,
     halves_avx512,
     _mm512_max_ps,
