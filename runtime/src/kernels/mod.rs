@@ -10,6 +10,8 @@ mod arch;
 pub(crate) mod fill;
 mod generic;
 #[cfg(feature = "alloc")]
+pub(crate) mod matvec;
+#[cfg(feature = "alloc")]
 pub(crate) mod planes;
 mod scalar;
 mod weights;

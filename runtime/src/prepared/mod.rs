@@ -6,6 +6,7 @@
 
 mod arena;
 mod conv;
+mod dense;
 mod plan;
 mod strips;
 
@@ -79,7 +80,11 @@ impl<'m> Prepared<'m> {
         self.plan
             .tasks
             .iter()
-            .map(|task| if let Work::Conv(conv) = &task.work { conv.bytes() } else { 0 })
+            .map(|task| match &task.work {
+                Work::Conv(conv) => conv.bytes(),
+                Work::Dense(dense) => dense.bytes(),
+                Work::Pack | Work::Step(_) => 0,
+            })
             .sum()
     }
 
@@ -169,6 +174,7 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
         Work::Conv(conv) => {
             conv.run(prepared.kernels, *inputs.first()?, inputs.get(1).copied(), out, scratch)
         }
+        Work::Dense(dense) => dense.run(prepared.kernels, *inputs.first()?, out),
         Work::Pack => {
             ops::flatten::run(*inputs.first()?, &mut out);
             Some(())

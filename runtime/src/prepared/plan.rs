@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use tfc_formats::artifact::{MAX_INPUTS, Step, Value};
-use tfc_formats::op::{Conv2d, Op, Shape};
+use tfc_formats::op::{Conv2d, Dense, Op, Shape};
 
 use super::PrepareError;
 use super::arena::{Life, place};
 use super::conv::ConvPlan;
+use super::dense::DensePlan;
+use crate::kernels::matvec::Extent;
 use crate::kernels::{Kernels, Weights};
 use crate::model::Model;
 use crate::tensor::Layout;
@@ -25,6 +27,8 @@ pub(super) struct Place {
 pub(super) enum Work<'m> {
     /// A convolution; a second input is added to its result.
     Conv(ConvPlan),
+    /// A matrix-vector product.
+    Dense(DensePlan<'m>),
     /// Copies the elements in C, H, W order.
     Pack,
     /// A step as it is in the file.
@@ -89,8 +93,12 @@ impl<'m> Graph<'m> {
         for (index, step) in (0..).zip(model.artifact().steps()) {
             let mut inputs = heapless::Vec::new();
             for value in &step.inputs {
-                let slot = graph.view(&now, value).ok_or(PrepareError::Value { step: index })?;
-                inputs.push(slot).map_err(|_| PrepareError::Value { step: index })?;
+                let corrupt = PrepareError::Value { step: index };
+                let mut slot = graph.view(&now, value).ok_or(corrupt)?;
+                if matches!(step.op, Op::Dense(_)) && !graph.is_packed(slot) {
+                    slot = graph.packed(slot).ok_or(corrupt)?;
+                }
+                inputs.push(slot).map_err(|_| corrupt)?;
             }
             let output = graph.slot(step.output.shape);
             now.retain(|(offset, _)| *offset != step.output.offset);
@@ -183,11 +191,10 @@ impl<'m> Graph<'m> {
         let draft = &self.drafts[draft];
         let vectors =
             draft.inputs.iter().chain([&draft.output]).all(|slot| self.slots[*slot].shape.is_vector());
-        vectors
-            && matches!(
-                draft.step.as_ref().map(|s| s.op),
-                Some(Op::Conv2d(Conv2d { kernel: [1, 1], groups: 1, .. }))
-            )
+        match draft.step.as_ref().map(|s| s.op) {
+            Some(Op::Conv2d(Conv2d { kernel: [1, 1], groups: 1, pad, .. })) => vectors && pad.is_zero(),
+            _ => false,
+        }
     }
 
     /// What is concatenated is written where it belongs at once.
@@ -269,6 +276,15 @@ impl<'m> Graph<'m> {
                             .ok_or(PrepareError::TooLarge)?;
                         scratch_len = scratch_len.max(conv.scratch_len());
                         Work::Conv(conv)
+                    }
+                    Op::Conv2d(_) | Op::Dense(_) => {
+                        let x: &Place = inputs.first().ok_or(corrupt)?;
+                        let transposed = matches!(step.op, Op::Dense(Dense { transposed: true, .. }));
+                        let extent = Extent { inputs: x.at.len(), outputs: output.at.len(), transposed };
+                        match DensePlan::new(model.artifact(), step, extent, kernels) {
+                            Some(dense) => Work::Dense(dense),
+                            None => Work::Step(step.clone()),
+                        }
                     }
                     _ => Work::Step(step.clone()),
                 },

@@ -3,4 +3,6 @@
 mod common;
 mod ops;
 mod oracle;
+#[cfg(feature = "alloc")]
+mod prepared_dense;
 mod session;

@@ -3,6 +3,8 @@
 
 use core::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Kernel, Vector};
 
 /// An instruction set that this processor has: only [`available`](Self::available) makes one.
@@ -80,9 +82,68 @@ fn evens_avx512(a: __m512, b: __m512) -> __m512 {
     _mm512_permutex2var_ps(a, index, b)
 }
 
+/// # Safety
+/// As of [`Vector::pick`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn pick_avx2(table: *const f32, index: *const u8) -> __m256 {
+    // SAFETY: the caller's.
+    unsafe {
+        let index = _mm256_cvtepu8_epi32(_mm_loadu_si64(index));
+        _mm256_i32gather_ps::<4>(table, index)
+    }
+}
+
+/// A gather takes a cycle for each element; a permutation takes one for all.
+///
+/// # Safety
+/// As of [`Vector::pick`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn pick_avx512(table: *const f32, index: *const u8) -> __m512 {
+    // SAFETY: the caller's.
+    unsafe {
+        let index = _mm512_cvtepu8_epi32(_mm_loadu_si128(index.cast()));
+        let (low, high) = (_mm512_loadu_ps(table), _mm512_loadu_ps(table.add(16)));
+        _mm512_permutex2var_ps(low, index, high)
+    }
+}
+
+/// # Safety
+/// 8 halves are readable.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn load_half_avx2(from: *const f16) -> __m256 {
+    // SAFETY: the caller's.
+    unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+}
+
+/// # Safety
+/// 16 halves are readable.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load_half_avx512(from: *const f16) -> __m512 {
+    // SAFETY: the caller's.
+    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum_avx2(x: __m256) -> f32 {
+    let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+    let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512dq")]
+fn sum_avx512(x: __m512) -> f32 {
+    sum_avx2(_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)))
+}
+
 /// The functions of a vector by the intrinsics of its type.
 macro_rules! vector {
-    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $max:ident, $min:ident) => {
+    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $max:ident, $min:ident, $table:literal, $pick:ident, $load_half:ident, $sum:ident) => {
         impl Vector for $vector {
             const LANES: usize = $lanes;
             const REGISTERS: usize = $registers;
@@ -145,6 +206,26 @@ macro_rules! vector {
                 // SAFETY: as above. The second operand is the result where either is no number.
                 unsafe { $min(self, b) }
             }
+
+            const TABLE: usize = $table;
+
+            #[inline(always)]
+            unsafe fn pick(table: *const f32, index: *const u8) -> Self {
+                // SAFETY: as above, and the caller's.
+                unsafe { $pick(table, index) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_half(from: *const f16) -> Self {
+                // SAFETY: as above, and the caller's.
+                unsafe { $load_half(from) }
+            }
+
+            #[inline(always)]
+            fn sum(self) -> f32 {
+                // SAFETY: as above.
+                unsafe { $sum(self) }
+            }
         }
     };
 }
@@ -161,7 +242,11 @@ vector!(
     _mm256_and_ps,
     evens_avx2,
     _mm256_max_ps,
-    _mm256_min_ps
+    _mm256_min_ps,
+    64,
+    pick_avx2,
+    load_half_avx2,
+    sum_avx2
 );
 vector!(
     __m512,
@@ -175,5 +260,9 @@ vector!(
     _mm512_and_ps,
     evens_avx512,
     _mm512_max_ps,
-    _mm512_min_ps
+    _mm512_min_ps,
+    32,
+    pick_avx512,
+    load_half_avx512,
+    sum_avx512
 );
