@@ -61,24 +61,26 @@ pub(in crate::kernels) trait Vector: Copy {
     /// `b` where it is smaller than `self` or not a number.
     fn min(self, b: Self) -> Self;
 
-    /// Elements of a table that [`pick`](Self::pick) picks from.
-    const TABLE: usize = 64;
+    /// Elements of a table that [`pick`](Self::pick) picks from: a power of two, no more than 32.
+    const TABLE: usize = 32;
 
-    /// The elements of a table at `LANES` indices.
+    /// For each lane the element of a table whose number is in the low bits of the lane of `index`;
+    /// all other bits are ignored.
     ///
     /// # Safety
-    /// `TABLE` elements of the table and the indices are readable, and all indices are less than
-    /// `TABLE`.
+    /// `TABLE` elements from `table` are readable.
     #[inline(always)]
     #[expect(unsafe_code)]
-    unsafe fn pick(table: *const f32, index: *const u8) -> Self {
-        let mut picked = [0.0; LONGEST];
-        for (i, picked) in picked.iter_mut().enumerate().take(Self::LANES) {
+    unsafe fn pick(table: *const f32, index: Self) -> Self {
+        let mut lanes = [0.0f32; LONGEST];
+        // SAFETY: no vector is longer.
+        unsafe { index.store(lanes.as_mut_ptr()) };
+        for lane in lanes.iter_mut().take(Self::LANES) {
             // SAFETY: the caller's.
-            *picked = unsafe { *table.add(usize::from(*index.add(i))) };
+            *lane = unsafe { *table.add(lane.to_bits() as usize % Self::TABLE) };
         }
         // SAFETY: no vector is longer.
-        unsafe { Self::load(picked.as_ptr()) }
+        unsafe { Self::load(lanes.as_ptr()) }
     }
 
     /// `LANES` halves from `from`, widened.
@@ -145,6 +147,14 @@ impl Vector for Portable {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's; an array of f32 is aligned as an f32.
         unsafe { to.cast::<Self>().write(self) }
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code)]
+    unsafe fn load_half(from: *const f16) -> Self {
+        // SAFETY: the caller's; an array of f16 is aligned as an f16.
+        let halves = unsafe { from.cast::<[f16; 4]>().read() };
+        core::array::from_fn(|i| halves[i].f32())
     }
 
     #[inline(always)]

@@ -86,27 +86,23 @@ fn evens_avx512(a: __m512, b: __m512) -> __m512 {
 /// As of [`Vector::pick`].
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn pick_avx2(table: *const f32, index: *const u8) -> __m256 {
+unsafe fn pick_avx2(table: *const f32, index: __m256) -> __m256 {
     // SAFETY: the caller's.
-    unsafe {
-        let index = _mm256_cvtepu8_epi32(_mm_loadu_si64(index));
-        _mm256_i32gather_ps::<4>(table, index)
-    }
+    let (low, high) = unsafe { (_mm256_loadu_ps(table), _mm256_loadu_ps(table.add(8))) };
+    let index = _mm256_castps_si256(index);
+    let (low, high) = (_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index));
+    let is_high = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+    _mm256_blendv_ps(low, high, is_high)
 }
 
-/// A gather takes a cycle for each element; a permutation takes one for all.
-///
 /// # Safety
 /// As of [`Vector::pick`].
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn pick_avx512(table: *const f32, index: *const u8) -> __m512 {
+unsafe fn pick_avx512(table: *const f32, index: __m512) -> __m512 {
     // SAFETY: the caller's.
-    unsafe {
-        let index = _mm512_cvtepu8_epi32(_mm_loadu_si128(index.cast()));
-        let (low, high) = (_mm512_loadu_ps(table), _mm512_loadu_ps(table.add(16)));
-        _mm512_permutex2var_ps(low, index, high)
-    }
+    let (low, high) = unsafe { (_mm512_loadu_ps(table), _mm512_loadu_ps(table.add(16))) };
+    _mm512_permutex2var_ps(low, _mm512_castps_si512(index), high)
 }
 
 /// # Safety
@@ -210,7 +206,7 @@ macro_rules! vector {
             const TABLE: usize = $table;
 
             #[inline(always)]
-            unsafe fn pick(table: *const f32, index: *const u8) -> Self {
+            unsafe fn pick(table: *const f32, index: Self) -> Self {
                 // SAFETY: as above, and the caller's.
                 unsafe { $pick(table, index) }
             }
@@ -243,7 +239,7 @@ vector!(
     evens_avx2,
     _mm256_max_ps,
     _mm256_min_ps,
-    64,
+    16,
     pick_avx2,
     load_half_avx2,
     sum_avx2

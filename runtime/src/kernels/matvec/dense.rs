@@ -7,6 +7,10 @@ use crate::ops;
 /// Rows or columns at once.
 const ROWS: usize = 4;
 
+/// Elements of a row or column from which on they are read one at a time: memory is fastest in one
+/// stream, and what is done once a row takes no time any more.
+const LONG: usize = 2048;
+
 /// Vectors of a row or column that are worth its start and end.
 const THIN: usize = 4;
 
@@ -27,19 +31,18 @@ pub(super) fn by_rows<V: Vector, W: Element>(
     out: &mut [f32],
 ) -> Option<()> {
     ops::copy(out, bias);
-    let mut rest = rows;
-    let (blocks, last) = out.as_chunks_mut::<ROWS>();
-    for out in blocks {
-        let (rows, later) = rest.split_at_checked(ROWS * x.len())?;
-        rest = later;
-        for (out, dot) in out.iter_mut().zip(dots::<V, W, ROWS>(rows, x)?) {
+    let together = if x.len() < LONG { out.len() / ROWS * ROWS } else { 0 };
+    let (blocks, rest) = out.split_at_mut_checked(together)?;
+    let (block_rows, rest_rows) = rows.split_at_checked(together * x.len())?;
+    for (out, rows) in
+        blocks.as_chunks_mut::<ROWS>().0.iter_mut().zip(block_rows.chunks_exact(ROWS * x.len()))
+    {
+        for (out, dot) in out.iter_mut().zip(dots::<V, W, ROWS, 2>(rows, x)?) {
             *out += dot;
         }
     }
-    for out in last {
-        let (row, later) = rest.split_at_checked(x.len())?;
-        rest = later;
-        let [dot] = dots::<V, W, 1>(row, x)?;
+    for (out, row) in rest.iter_mut().zip(rest_rows.chunks_exact(x.len())) {
+        let [dot] = dots::<V, W, 1, 8>(row, x)?;
         *out += dot;
     }
     Some(())
@@ -56,20 +59,26 @@ pub(super) fn by_columns<V: Vector, W: Element>(
 ) -> Option<()> {
     ops::copy(out, bias);
     let mut inputs = x.iter().zip(columns.chunks_exact(out.len().max(1))).filter(|(x, _)| **x != 0.0);
-    let mut scales = [0.0; ROWS];
-    let mut rows: [&[W]; ROWS] = [&[]; ROWS];
-    loop {
-        let mut n = 0;
-        for ((scale, row), (x, column)) in scales.iter_mut().zip(&mut rows).zip(&mut inputs) {
-            (*scale, *row) = (*x, column);
-            n += 1;
-        }
-        if n < ROWS {
-            for (scale, row) in scales.iter().zip(rows).take(n) {
-                add_scaled::<V, W, 1>(out, [*scale], [row])?;
+    if out.len() < LONG {
+        let mut scales = [0.0; ROWS];
+        let mut rows: [&[W]; ROWS] = [&[]; ROWS];
+        loop {
+            let mut n = 0;
+            for ((scale, row), (x, column)) in scales.iter_mut().zip(&mut rows).zip(&mut inputs) {
+                (*scale, *row) = (*x, column);
+                n += 1;
             }
-            return Some(());
+            if n < ROWS {
+                for (scale, row) in scales.iter().zip(rows).take(n) {
+                    add_scaled::<V, W, 1>(out, [*scale], [row])?;
+                }
+                break;
+            }
+            add_scaled::<V, W, ROWS>(out, scales, rows)?;
         }
-        add_scaled::<V, W, ROWS>(out, scales, rows)?;
     }
+    for (x, column) in inputs {
+        add_scaled::<V, W, 1>(out, [*x], [column])?;
+    }
+    Some(())
 }

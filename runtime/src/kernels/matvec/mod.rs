@@ -43,7 +43,7 @@ enum Of<'m, W: Clone> {
     /// Dense, one input behind the other.
     Columns(Cow<'m, [W]>),
     /// Only what is not zero, and the bias.
-    Sparse(Sparse<W>),
+    Sparse(Sparse),
 }
 
 impl<'m> Matrix<'m> {
@@ -131,7 +131,7 @@ impl<'m, W: Element> Of<'m, W> {
                 rows.get_mut(output as usize)?.push((input, value));
             }
             if let Some(sparse) = Sparse::new(&rows, inputs, bias, kernels)
-                && sparse.is_faster(elements)
+                && sparse.is_faster::<W>(elements)
             {
                 return Some(Self::Sparse(sparse));
             }

@@ -5,33 +5,34 @@
 use alloc::vec::Vec;
 
 use crate::kernels::Kernels;
-use crate::kernels::arch::{Element, Kernel, Slices, Vector, load, store};
+use crate::kernels::arch::{Kernel, Slices, Vector, load, store};
 use crate::tensor::LINE;
 
-/// Time of an element, stored with its index or dense, measured.
-const STEP: usize = 2;
-const DENSE: usize = 1;
+/// Time of a dense element of 2 and of 4 bytes, measured, in that of half a byte of steps.
+const HALF: usize = 3;
+const SINGLE: usize = 4;
 
 /// A sparse matrix and the bias of its rows.
 #[derive(Clone, Debug)]
-pub(super) struct Sparse<W> {
-    slices: Slices<W>,
+pub(super) struct Sparse {
+    slices: Slices,
     /// The row in each lane of all slices.
     order: Vec<u32>,
     /// Bias of each lane.
     bias: Vec<f32>,
 }
 
-impl<W: Element> Sparse<W> {
+impl Sparse {
     /// From rows of (column, value), columns rising, as `kernels` need them. `None` if rows are
     /// shorter than a window or columns are not in them.
     pub(super) fn new(rows: &[Vec<(u32, f32)>], cols: usize, bias: &[f32], kernels: Kernels) -> Option<Self> {
-        kernels.dispatch(Build { rows, cols, bias, weight: core::marker::PhantomData })
+        kernels.dispatch(Build { rows, cols, bias })
     }
 
-    /// Whether it takes less time than a dense matrix of so many elements.
-    pub(super) fn is_faster(&self, elements: usize) -> bool {
-        self.slices.elements() * STEP < elements * DENSE
+    /// Whether it takes less time than a dense matrix of so many elements of type `W`.
+    pub(super) fn is_faster<W>(&self, elements: usize) -> bool {
+        let element = if size_of::<W>() == 2 { HALF } else { SINGLE };
+        2 * self.slices.step_bytes() < elements.saturating_mul(element)
     }
 
     /// Bytes on the heap.
@@ -54,26 +55,26 @@ impl<W: Element> Sparse<W> {
     }
 }
 
-struct Build<'a, W> {
+struct Build<'a> {
     rows: &'a [Vec<(u32, f32)>],
     cols: usize,
     bias: &'a [f32],
-    weight: core::marker::PhantomData<W>,
 }
 
-impl<W: Element> Kernel for Build<'_, W> {
-    type Output = Option<Sparse<W>>;
+impl Kernel for Build<'_> {
+    type Output = Option<Sparse>;
 
     #[inline(always)]
-    fn run<V: Vector>(self) -> Option<Sparse<W>> {
+    fn run<V: Vector>(self) -> Option<Sparse> {
         // Rows of a slice take as many steps as the longest.
         let mut order: Vec<u32> = (0..u32::try_from(self.rows.len()).ok()?).collect();
         order.sort_by_key(|row| self.rows.get(*row as usize).map(Vec::len));
-        let mut slices = Slices::new::<V>(self.cols)?;
+        let together = self.rows.iter().flatten().all(|(_, value)| Slices::has_room(*value));
+        let mut slices = Slices::new::<V>(self.cols, together)?;
         let mut bias = Vec::with_capacity(order.len());
         for rows in order.chunks(V::LANES) {
             let lanes = rows.iter().map(|row| self.rows.get(*row as usize).map(Vec::as_slice));
-            push_slice::<V, W>(&mut slices, lanes.collect::<Option<_>>()?, self.cols)?;
+            push_slice::<V>(&mut slices, lanes.collect::<Option<_>>()?, self.cols)?;
             for row in rows {
                 bias.push(*self.bias.get(*row as usize)?);
             }
@@ -85,11 +86,7 @@ impl<W: Element> Kernel for Build<'_, W> {
 
 /// The window of each step begins with the first column that any row is at. Every row that has its
 /// next column in it goes on, the others rest.
-fn push_slice<V: Vector, W: Element>(
-    slices: &mut Slices<W>,
-    mut rows: Vec<&[(u32, f32)]>,
-    cols: usize,
-) -> Option<()> {
+fn push_slice<V: Vector>(slices: &mut Slices, mut rows: Vec<&[(u32, f32)]>, cols: usize) -> Option<()> {
     while let Some(first) = rows.iter().filter_map(|row| row.first()).map(|entry| entry.0 as usize).min() {
         // Windows that begin with a vector are in fewer cache lines.
         let base = (first / V::LANES * V::LANES).min(cols.checked_sub(V::TABLE)?);
@@ -99,7 +96,7 @@ fn push_slice<V: Vector, W: Element>(
                 && let Some(at) = (*column as usize).checked_sub(base)
                 && at < V::TABLE
             {
-                entries.push((lane, at, *value));
+                entries.push((lane, at as u32, *value));
                 *row = rest;
             }
         }
