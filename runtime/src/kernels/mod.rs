@@ -90,6 +90,20 @@ impl Kernels {
         self.dispatch(Lanes)
     }
 
+    /// Whether halves are widened while they are loaded.
+    #[cfg(feature = "alloc")]
+    fn widens_halves(self) -> bool {
+        struct Widens;
+        impl arch::Kernel for Widens {
+            type Output = bool;
+            #[inline(always)]
+            fn run<V: arch::Vector>(self) -> bool {
+                V::HALVES
+            }
+        }
+        self.dispatch(Widens)
+    }
+
     /// Runs a loop compiled for this choice.
     fn dispatch<K: arch::Kernel>(self, kernel: K) -> K::Output {
         match self.0 {

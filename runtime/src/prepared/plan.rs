@@ -182,18 +182,21 @@ impl<'m> Graph<'m> {
         let conv = writer(slot)?;
         let step = self.drafts[conv].step.as_ref()?;
         let fits = matches!(step.op, Op::Conv2d(_)) && step.activation.is_none() && self.readers(slot) == 1;
-        (fits && other != slot && !self.is_dense(conv) && self.drafts[conv].inputs.len() == 1)
+        (fits && other != slot && self.dense(conv).is_none() && self.drafts[conv].inputs.len() == 1)
             .then_some((conv, other))
     }
 
-    /// Whether a convolution is a matrix-vector product.
-    fn is_dense(&self, draft: usize) -> bool {
+    /// Of a matrix-vector product, whether the matrix is stored as `[in, out]`.
+    fn dense(&self, draft: usize) -> Option<bool> {
         let draft = &self.drafts[draft];
         let vectors =
             draft.inputs.iter().chain([&draft.output]).all(|slot| self.slots[*slot].shape.is_vector());
-        match draft.step.as_ref().map(|s| s.op) {
-            Some(Op::Conv2d(Conv2d { kernel: [1, 1], groups: 1, pad, .. })) => vectors && pad.is_zero(),
-            _ => false,
+        match draft.step.as_ref()?.op {
+            Op::Conv2d(Conv2d { kernel: [1, 1], groups: 1, pad, .. }) if vectors && pad.is_zero() => {
+                Some(false)
+            }
+            Op::Dense(Dense { transposed, .. }) => Some(transposed),
+            _ => None,
         }
     }
 
@@ -268,26 +271,25 @@ impl<'m> Graph<'m> {
             let output = place_of(draft.output).ok_or(PrepareError::TooLarge)?;
             let work = match (&draft.work, &draft.step) {
                 (Some(work), _) => work.clone(),
-                (None, Some(step)) => match step.op {
-                    Op::Conv2d(spec) if !self.is_dense(index) => {
-                        let weights = Weights::of(model.artifact(), step).ok_or(corrupt)?;
-                        let x: &Place = inputs.first().ok_or(corrupt)?;
-                        let conv = ConvPlan::new(&spec, &weights, step.activation, x.at, output.at, kernels)
-                            .ok_or(PrepareError::TooLarge)?;
-                        scratch_len = scratch_len.max(conv.scratch_len());
-                        Work::Conv(conv)
-                    }
-                    Op::Conv2d(_) | Op::Dense(_) => {
-                        let x: &Place = inputs.first().ok_or(corrupt)?;
-                        let transposed = matches!(step.op, Op::Dense(Dense { transposed: true, .. }));
+                (None, Some(step)) => {
+                    let x: &Place = inputs.first().ok_or(corrupt)?;
+                    let dense = self.dense(index).and_then(|transposed| {
                         let extent = Extent { inputs: x.at.len(), outputs: output.at.len(), transposed };
-                        match DensePlan::new(model.artifact(), step, extent, kernels) {
-                            Some(dense) => Work::Dense(dense),
-                            None => Work::Step(step.clone()),
+                        DensePlan::new(model.artifact(), step, extent, kernels)
+                    });
+                    match (dense, step.op) {
+                        (Some(dense), _) => Work::Dense(dense),
+                        (None, Op::Conv2d(spec)) => {
+                            let weights = Weights::of(model.artifact(), step).ok_or(corrupt)?;
+                            let conv =
+                                ConvPlan::new(&spec, &weights, step.activation, x.at, output.at, kernels)
+                                    .ok_or(PrepareError::TooLarge)?;
+                            scratch_len = scratch_len.max(conv.scratch_len());
+                            Work::Conv(conv)
                         }
+                        (None, _) => Work::Step(step.clone()),
                     }
-                    _ => Work::Step(step.clone()),
-                },
+                }
                 (None, None) => return Err(corrupt),
             };
             tasks.push(Task { name: draft.name, work, inputs, output });

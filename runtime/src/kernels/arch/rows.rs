@@ -62,13 +62,15 @@ fn last<V: Vector>(n: usize) -> V {
     unsafe { V::load(MASK.as_ptr().cast::<f32>().wrapping_add(start)) }
 }
 
-/// Products of `R` consecutive rows with `x`, `N` vectors of each at once. `None` if `rows` are not
-/// `R` rows as long as `x`, or shorter than a vector.
+/// Products of `R` consecutive rows with `x`. `None` if `rows` are not `R` rows as long as `x`, or
+/// shorter than a vector.
 #[inline(always)]
-pub(in crate::kernels) fn dots<V: Vector, W: Element, const R: usize, const N: usize>(
+pub(in crate::kernels) fn dots<V: Vector, W: Element, const R: usize>(
     rows: &[W],
     x: &[f32],
 ) -> Option<[f32; R]> {
+    /// Vectors of a row at once.
+    const N: usize = 2;
     let cols = x.len();
     if rows.len() != cols.checked_mul(R)? || cols < V::LANES {
         return None;
@@ -105,11 +107,7 @@ pub(in crate::kernels) fn dots<V: Vector, W: Element, const R: usize, const N: u
     // No closure: it would be compiled without the instructions of `V`.
     let mut totals = [0.0; R];
     for r in 0..R {
-        let mut total = V::splat(0.0);
-        for n in 0..N {
-            total = total.add(sums[r][n]);
-        }
-        totals[r] = total.sum();
+        totals[r] = sums[r][0].add(sums[r][1]).sum();
     }
     Some(totals)
 }

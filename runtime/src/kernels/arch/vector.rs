@@ -83,6 +83,9 @@ pub(in crate::kernels) trait Vector: Copy {
         unsafe { Self::load(lanes.as_ptr()) }
     }
 
+    /// Whether [`load_half`](Self::load_half) takes hardly longer than [`load`](Self::load).
+    const HALVES: bool = false;
+
     /// `LANES` halves from `from`, widened.
     ///
     /// # Safety
@@ -147,14 +150,6 @@ impl Vector for Portable {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's; an array of f32 is aligned as an f32.
         unsafe { to.cast::<Self>().write(self) }
-    }
-
-    #[inline(always)]
-    #[expect(unsafe_code)]
-    unsafe fn load_half(from: *const f16) -> Self {
-        // SAFETY: the caller's; an array of f16 is aligned as an f16.
-        let halves = unsafe { from.cast::<[f16; 4]>().read() };
-        core::array::from_fn(|i| halves[i].f32())
     }
 
     #[inline(always)]

@@ -211,6 +211,8 @@ macro_rules! vector {
                 unsafe { $pick(table, index) }
             }
 
+            const HALVES: bool = true;
+
             #[inline(always)]
             unsafe fn load_half(from: *const f16) -> Self {
                 // SAFETY: as above, and the caller's.

@@ -7,8 +7,8 @@ use crate::ops;
 /// Rows or columns at once.
 const ROWS: usize = 4;
 
-/// Elements of a row or column from which on they are read one at a time: memory is fastest in one
-/// stream, and what is done once a row takes no time any more.
+/// Elements of a column from which on they are read one at a time: memory is fastest in one stream,
+/// and the outputs, read and written for each, are in the cache.
 const LONG: usize = 2048;
 
 /// Vectors of a row or column that are worth its start and end.
@@ -31,18 +31,15 @@ pub(super) fn by_rows<V: Vector, W: Element>(
     out: &mut [f32],
 ) -> Option<()> {
     ops::copy(out, bias);
-    let together = if x.len() < LONG { out.len() / ROWS * ROWS } else { 0 };
-    let (blocks, rest) = out.split_at_mut_checked(together)?;
-    let (block_rows, rest_rows) = rows.split_at_checked(together * x.len())?;
-    for (out, rows) in
-        blocks.as_chunks_mut::<ROWS>().0.iter_mut().zip(block_rows.chunks_exact(ROWS * x.len()))
-    {
-        for (out, dot) in out.iter_mut().zip(dots::<V, W, ROWS, 2>(rows, x)?) {
+    let (blocks, last) = out.as_chunks_mut::<ROWS>();
+    let (block_rows, last_rows) = rows.split_at_checked(blocks.len() * ROWS * x.len())?;
+    for (out, rows) in blocks.iter_mut().zip(block_rows.chunks_exact((ROWS * x.len()).max(1))) {
+        for (out, dot) in out.iter_mut().zip(dots::<V, W, ROWS>(rows, x)?) {
             *out += dot;
         }
     }
-    for (out, row) in rest.iter_mut().zip(rest_rows.chunks_exact(x.len())) {
-        let [dot] = dots::<V, W, 1, 8>(row, x)?;
+    for (out, row) in last.iter_mut().zip(last_rows.chunks_exact(x.len().max(1))) {
+        let [dot] = dots::<V, W, 1>(row, x)?;
         *out += dot;
     }
     Some(())

@@ -21,7 +21,7 @@ pub(crate) struct Extent {
     pub(crate) transposed: bool,
 }
 
-/// `W` and `b` of `y = W x + b`: in halves where that is exact.
+/// `W` and `b` of `y = W x + b`: in halves where that is exact and they are read as fast.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix<'m> {
     layout: Layout<'m>,
@@ -58,13 +58,16 @@ impl<'m> Matrix<'m> {
     ) -> Option<Self> {
         let bias = (0..extent.outputs).map(|o| weights.bias(o)).collect::<Option<Vec<f32>>>()?;
         let is_exact = |(_, value)| f16::from_f32(value).to_f32() == value;
+        let halves = kernels.widens_halves();
         let layout = match stored {
-            Some(Values::F16(values)) => Layout::F16(Of::new(weights, Some(values), extent, &bias, kernels)?),
             Some(Values::F32(values)) => Layout::F32(Of::new(weights, Some(values), extent, &bias, kernels)?),
-            None if weights.rows().all(|mut row| row.all(is_exact)) => {
+            Some(Values::F16(values)) if halves => {
+                Layout::F16(Of::new(weights, Some(values), extent, &bias, kernels)?)
+            }
+            None if halves && weights.rows().all(|mut row| row.all(is_exact)) => {
                 Layout::F16(Of::new(weights, None, extent, &bias, kernels)?)
             }
-            None => Layout::F32(Of::new(weights, None, extent, &bias, kernels)?),
+            _ => Layout::F32(Of::new(weights, None, extent, &bias, kernels)?),
         };
         Some(Self { layout, bias })
     }
