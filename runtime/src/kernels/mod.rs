@@ -13,6 +13,8 @@ mod generic;
 pub(crate) mod matvec;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
+#[cfg(feature = "alloc")]
+pub(crate) mod pool;
 mod scalar;
 mod weights;
 
@@ -98,7 +100,7 @@ impl Kernels {
             type Output = bool;
             #[inline(always)]
             fn run<V: arch::Vector>(self) -> bool {
-                V::HALVES
+                V::WIDENS
             }
         }
         self.dispatch(Widens)
@@ -158,7 +160,7 @@ pub(crate) struct Conv<'a> {
     pub(crate) weights: Weights<'a>,
     pub(crate) activation: Option<Activation>,
     pub(crate) out: TensorMut<'a>,
-    /// Room for an offset and a value of each entry of the longest row.
+    /// Room for an offset and the values of each entry of the longest block of rows.
     pub(crate) scratch: &'a mut [f32],
 }
 

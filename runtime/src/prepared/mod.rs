@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use crate::error::RunError;
 use crate::input;
 use crate::kernels::Kernels;
+use crate::kernels::pool::{Fold, Means, Windows};
 use crate::model::Model;
 use crate::ops::{self, Inputs};
 use crate::tensor::{LINE, Tensor, TensorMut};
@@ -83,7 +84,7 @@ impl<'m> Prepared<'m> {
             .map(|task| match &task.work {
                 Work::Conv(conv) => conv.bytes(),
                 Work::Dense(dense) => dense.bytes(),
-                Work::Pack | Work::Step(_) => 0,
+                _ => 0,
             })
             .sum()
     }
@@ -175,6 +176,18 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
             conv.run(prepared.kernels, *inputs.first()?, inputs.get(1).copied(), out, scratch)
         }
         Work::Dense(dense) => dense.run(prepared.kernels, *inputs.first()?, out),
+        Work::Pool(fold, spec, activation) => {
+            let x = *inputs.first()?;
+            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(prepared.kernels)?;
+            if *fold == Fold::Sum {
+                ops::pool::divide(*spec, x, &mut out);
+            }
+            if activation.is_some() {
+                out.for_rows(|row| ops::activation::apply(*activation, row));
+            }
+            Some(())
+        }
+        Work::GlobalAvgPool => Means { x: *inputs.first()?, out: &mut out }.run(prepared.kernels),
         Work::Pack => {
             ops::flatten::run(*inputs.first()?, &mut out);
             Some(())

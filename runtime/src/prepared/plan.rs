@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use tfc_formats::artifact::{MAX_INPUTS, Step, Value};
-use tfc_formats::op::{Conv2d, Dense, Op, Shape};
+use tfc_formats::op::{Activation, Conv2d, Dense, Op, Pool, Shape};
 
 use super::PrepareError;
 use super::arena::{Life, place};
 use super::conv::ConvPlan;
 use super::dense::DensePlan;
 use crate::kernels::matvec::Extent;
+use crate::kernels::pool::Fold;
 use crate::kernels::{Kernels, Weights};
 use crate::model::Model;
 use crate::tensor::Layout;
@@ -29,6 +30,10 @@ pub(super) enum Work<'m> {
     Conv(ConvPlan),
     /// A matrix-vector product.
     Dense(DensePlan<'m>),
+    /// A pooling and the activation behind it.
+    Pool(Fold, Pool, Option<Activation>),
+    /// The mean of each plane.
+    GlobalAvgPool,
     /// Copies the elements in C, H, W order.
     Pack,
     /// A step as it is in the file.
@@ -287,6 +292,11 @@ impl<'m> Graph<'m> {
                             scratch_len = scratch_len.max(conv.scratch_len());
                             Work::Conv(conv)
                         }
+                        (None, Op::MaxPool(spec) | Op::AvgPool(spec)) => {
+                            let fold = if matches!(step.op, Op::MaxPool(_)) { Fold::Max } else { Fold::Sum };
+                            Work::Pool(fold, spec, step.activation)
+                        }
+                        (None, Op::GlobalAvgPool) if step.activation.is_none() => Work::GlobalAvgPool,
                         (None, _) => Work::Step(step.clone()),
                     }
                 }

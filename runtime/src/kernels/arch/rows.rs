@@ -38,7 +38,7 @@ impl Element for f16 {
     #[inline(always)]
     unsafe fn load<V: Vector>(from: *const Self) -> V {
         // SAFETY: the caller's.
-        unsafe { V::load_half(from) }
+        unsafe { V::load_f16(from) }
     }
 }
 

@@ -52,6 +52,9 @@ pub(in crate::kernels) trait Vector: Copy {
     /// Elements 0, 2, 4, ... of `self` and, behind them, of `b`.
     fn evens(self, b: Self) -> Self;
 
+    /// The first half of `self` and, behind it, of `b`.
+    fn halves(self, b: Self) -> Self;
+
     /// The bits that both have.
     fn and(self, b: Self) -> Self;
 
@@ -83,8 +86,8 @@ pub(in crate::kernels) trait Vector: Copy {
         unsafe { Self::load(lanes.as_ptr()) }
     }
 
-    /// Whether [`load_half`](Self::load_half) takes hardly longer than [`load`](Self::load).
-    const HALVES: bool = false;
+    /// Whether [`load_f16`](Self::load_f16) takes hardly longer than [`load`](Self::load).
+    const WIDENS: bool = false;
 
     /// `LANES` halves from `from`, widened.
     ///
@@ -92,7 +95,7 @@ pub(in crate::kernels) trait Vector: Copy {
     /// They are readable.
     #[inline(always)]
     #[expect(unsafe_code)]
-    unsafe fn load_half(from: *const f16) -> Self {
+    unsafe fn load_f16(from: *const f16) -> Self {
         let mut wide = [0.0; LONGEST];
         for (i, wide) in wide.iter_mut().enumerate().take(Self::LANES) {
             // SAFETY: the caller's.
@@ -165,6 +168,11 @@ impl Vector for Portable {
     #[inline(always)]
     fn evens(self, b: Self) -> Self {
         [self[0], self[2], b[0], b[2]]
+    }
+
+    #[inline(always)]
+    fn halves(self, b: Self) -> Self {
+        [self[0], self[1], b[0], b[1]]
     }
 
     #[inline(always)]

@@ -109,7 +109,7 @@ unsafe fn pick_avx512(table: *const f32, index: __m512) -> __m512 {
 /// 8 halves are readable.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn load_half_avx2(from: *const f16) -> __m256 {
+unsafe fn load_f16_avx2(from: *const f16) -> __m256 {
     // SAFETY: the caller's.
     unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
 }
@@ -118,7 +118,7 @@ unsafe fn load_half_avx2(from: *const f16) -> __m256 {
 /// 16 halves are readable.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn load_half_avx512(from: *const f16) -> __m512 {
+unsafe fn load_f16_avx512(from: *const f16) -> __m512 {
     // SAFETY: the caller's.
     unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
 }
@@ -137,9 +137,21 @@ fn sum_avx512(x: __m512) -> f32 {
     sum_avx2(_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)))
 }
 
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves_avx2(a: __m256, b: __m256) -> __m256 {
+    _mm256_permute2f128_ps::<0x20>(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn halves_avx512(a: __m512, b: __m512) -> __m512 {
+    _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b)
+}
+
 /// The functions of a vector by the intrinsics of its type.
 macro_rules! vector {
-    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $max:ident, $min:ident, $table:literal, $pick:ident, $load_half:ident, $sum:ident) => {
+    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $halves:ident, $max:ident, $min:ident, $table:literal, $pick:ident, $load_f16:ident, $sum:ident) => {
         impl Vector for $vector {
             const LANES: usize = $lanes;
             const REGISTERS: usize = $registers;
@@ -186,6 +198,12 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn halves(self, b: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $halves(self, b) }
+            }
+
+            #[inline(always)]
             fn and(self, b: Self) -> Self {
                 // SAFETY: as above.
                 unsafe { $and(self, b) }
@@ -211,12 +229,12 @@ macro_rules! vector {
                 unsafe { $pick(table, index) }
             }
 
-            const HALVES: bool = true;
+            const WIDENS: bool = true;
 
             #[inline(always)]
-            unsafe fn load_half(from: *const f16) -> Self {
+            unsafe fn load_f16(from: *const f16) -> Self {
                 // SAFETY: as above, and the caller's.
-                unsafe { $load_half(from) }
+                unsafe { $load_f16(from) }
             }
 
             #[inline(always)]
@@ -239,11 +257,12 @@ vector!(
     _mm256_add_ps,
     _mm256_and_ps,
     evens_avx2,
+    halves_avx2,
     _mm256_max_ps,
     _mm256_min_ps,
     16,
     pick_avx2,
-    load_half_avx2,
+    load_f16_avx2,
     sum_avx2
 );
 vector!(
@@ -257,10 +276,11 @@ vector!(
     _mm512_add_ps,
     _mm512_and_ps,
     evens_avx512,
+    halves_avx512,
     _mm512_max_ps,
     _mm512_min_ps,
     32,
     pick_avx512,
-    load_half_avx512,
+    load_f16_avx512,
     sum_avx512
 );

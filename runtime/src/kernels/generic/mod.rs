@@ -3,6 +3,7 @@
 
 mod conv;
 mod dense;
+mod taps;
 
 pub(super) use conv::handles as handles_conv;
 pub(super) use dense::handles as handles_dense;
