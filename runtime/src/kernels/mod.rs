@@ -1,9 +1,9 @@
 //! The loops that take the time, in three forms behind one dispatch point.
 //!
 //! [`scalar`] is the readable reference and handles everything. [`generic`] is portable code in a
-//! shape that compilers vectorise. [`arch`] holds what needs `unsafe`: today, [`generic`] compiled
-//! again for wider vectors. The reference takes the cases that the others do
-//! not handle.
+//! shape that compilers vectorise. [`arch`] holds what needs `unsafe`: vectors, for which the other
+//! loops are compiled again, and the innermost loops over prepared weights. The reference takes the
+//! cases that the others do not handle.
 
 mod arch;
 #[cfg(feature = "alloc")]

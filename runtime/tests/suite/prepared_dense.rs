@@ -5,6 +5,7 @@ use crate::common::{Builder, Encoding, noise, sparse_noise};
 use crate::oracle::{self, Plane};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
+use tfc_formats::artifact::Dtype;
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
 use tfc_runtime::{Kernels, Model, Prepared};
@@ -98,6 +99,35 @@ fn check(case: Case) -> TestCaseResult {
         }
     }
     Ok(())
+}
+
+/// Bytes that a layer of f32 takes on the heap with each of the kernels.
+fn bytes(inputs: u32, outputs: u32, zeros: f32, index: Option<Dtype>) -> Vec<usize> {
+    let mut b = Builder::new();
+    let input = b.value(Shape::vector(inputs), Padding::default());
+    let weights = sparse_noise(1, (inputs * outputs) as usize, zeros);
+    let matrix = b.matrix(outputs, inputs, &weights, Encoding { index, block: 1, half: false });
+    let op = Op::Dense(Dense { out_features: outputs, transposed: false });
+    let output = b.step(op, &[input], Padding::default(), Some(matrix), &[], None);
+    let file = b.finish(input, output, Preprocess::identity());
+    let model = Model::new(&file).unwrap();
+    Kernels::available().map(|k| Prepared::with_kernels(&model, k).unwrap().bytes()).collect()
+}
+
+#[test]
+fn dense_rows_are_read_where_they_lie() {
+    for bytes in bytes(256, 200, 0.0, None) {
+        assert_eq!(bytes, 200 * size_of::<f32>(), "only the bias is copied");
+    }
+}
+
+#[test]
+fn the_layout_is_chosen_by_the_zeros_and_not_by_the_encoding() {
+    let all = 256 * 200 * size_of::<f32>();
+    for index in [None, Some(Dtype::U8)] {
+        assert!(bytes(256, 200, 0.95, index).iter().all(|bytes| *bytes < all / 2), "{index:?}");
+    }
+    assert!(bytes(256, 200, 0.3, Some(Dtype::U8)).iter().all(|bytes| *bytes == all + 200 * size_of::<f32>()));
 }
 
 proptest! {

@@ -83,9 +83,9 @@ pub(in crate::kernels) fn dots<V: Vector, W: Element, const R: usize>(
             let at = at + n * V::LANES;
             // SAFETY: a vector from `at` ends inside `x` and inside each row.
             let x = unsafe { V::load(x.as_ptr().wrapping_add(at)) };
-            for r in 0..R {
+            for (r, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: as above.
-                sums[r][n] = unsafe { W::load::<V>(row(r, at)) }.mul_add(x, sums[r][n]);
+                sums[n] = unsafe { W::load::<V>(row(r, at)) }.mul_add(x, sums[n]);
             }
         }
         at += N * V::LANES;
@@ -97,17 +97,17 @@ pub(in crate::kernels) fn dots<V: Vector, W: Element, const R: usize>(
         // SAFETY: a vector from `start` ends inside `x` and inside each row; `start` is no less
         // than 0, since rows are no shorter than a vector.
         let x = unsafe { V::load(x.as_ptr().wrapping_add(start)) }.and(mask);
-        for r in 0..R {
+        for (r, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
             let w = unsafe { W::load::<V>(row(r, start)) }.and(mask);
-            sums[r][0] = w.mul_add(x, sums[r][0]);
+            sums[0] = w.mul_add(x, sums[0]);
         }
         at += n;
     }
     // No closure: it would be compiled without the instructions of `V`.
     let mut totals = [0.0; R];
-    for r in 0..R {
-        totals[r] = sums[r][0].add(sums[r][1]).sum();
+    for (total, [a, b]) in totals.iter_mut().zip(sums) {
+        *total = a.add(b).sum();
     }
     Some(totals)
 }
@@ -125,8 +125,8 @@ pub(in crate::kernels) fn add_scaled<V: Vector, W: Element, const R: usize>(
         return None;
     }
     let mut by = [V::splat(0.0); R];
-    for r in 0..R {
-        by[r] = V::splat(scales[r]);
+    for (by, scale) in by.iter_mut().zip(scales) {
+        *by = V::splat(scale);
     }
     let to = out.as_mut_ptr();
     let mut at = 0;

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::vector::Vector;
+use crate::tensor::LINE;
 
 /// Steps at once, each onto sums of its own. Slices are filled up to whole multiples.
 const UNROLL: usize = 4;
@@ -34,7 +35,7 @@ pub(in crate::kernels) struct Slices {
 /// A cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-struct Line([u32; 16]);
+struct Line([u32; LINE]);
 
 impl Slices {
     /// Whether a weight has room for an index: those that were halves have.
@@ -66,19 +67,23 @@ impl Slices {
             return None;
         }
         let step = self.bases.len();
-        self.bases.push(u32::try_from(base).ok()?);
+        let base = u32::try_from(base).ok()?;
         let stride = self.stride();
-        self.lines.resize((step + 1).checked_mul(stride)?.div_ceil(16), Line([0; 16]));
-        // SAFETY: a line is 16 words.
+        self.lines.resize((step + 1).checked_mul(stride)?.div_ceil(LINE), Line([0; LINE]));
+        // SAFETY: a line is LINE words and nothing else.
         let words = unsafe {
-            core::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<u32>(), 16 * self.lines.len())
+            core::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast::<u32>(), LINE * self.lines.len())
         };
         for (lane, at, weight) in entries {
             let words = words.get_mut(step * stride..(step + 1) * stride)?;
+            if lane >= self.lanes || at as usize >= self.table {
+                return None;
+            }
             *words.get_mut(lane)? = at;
             let weights = if self.together { words } else { words.get_mut(self.lanes..)? };
             *weights.get_mut(lane)? |= weight.to_bits();
         }
+        self.bases.push(base);
         Some(())
     }
 

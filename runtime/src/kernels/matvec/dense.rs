@@ -12,7 +12,7 @@ const ROWS: usize = 4;
 const LONG: usize = 2048;
 
 /// Vectors of a row or column that are worth its start and end.
-const THIN: usize = 4;
+const THIN: usize = 8;
 
 /// Whether vectors go along rows rather than columns: as the matrix is stored, unless those are
 /// short.

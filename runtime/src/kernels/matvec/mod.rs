@@ -24,20 +24,20 @@ pub(crate) struct Extent {
 /// `W` and `b` of `y = W x + b`: in halves where that is exact and they are read as fast.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix<'m> {
-    layout: Layout<'m>,
+    elements: Elements<'m>,
     /// One an output.
     bias: Vec<f32>,
 }
 
 #[derive(Clone, Debug)]
-enum Layout<'m> {
-    F32(Of<'m, f32>),
-    F16(Of<'m, f16>),
+enum Elements<'m> {
+    F32(Layout<'m, f32>),
+    F16(Layout<'m, f16>),
 }
 
-/// The layouts of a matrix of one type of element.
+/// How the elements lie.
 #[derive(Clone, Debug)]
-enum Of<'m, W: Clone> {
+enum Layout<'m, W: Clone> {
     /// Dense, one output behind the other.
     Rows(Cow<'m, [W]>),
     /// Dense, one input behind the other.
@@ -59,26 +59,28 @@ impl<'m> Matrix<'m> {
         let bias = (0..extent.outputs).map(|o| weights.bias(o)).collect::<Option<Vec<f32>>>()?;
         let is_exact = |(_, value)| f16::from_f32(value).to_f32() == value;
         let halves = kernels.widens_halves();
-        let layout = match stored {
-            Some(Values::F32(values)) => Layout::F32(Of::new(weights, Some(values), extent, &bias, kernels)?),
+        let elements = match stored {
+            Some(Values::F32(values)) => {
+                Elements::F32(Layout::new(weights, Some(values), extent, &bias, kernels)?)
+            }
             Some(Values::F16(values)) if halves => {
-                Layout::F16(Of::new(weights, Some(values), extent, &bias, kernels)?)
+                Elements::F16(Layout::new(weights, Some(values), extent, &bias, kernels)?)
             }
             None if halves && weights.rows().all(|mut row| row.all(is_exact)) => {
-                Layout::F16(Of::new(weights, None, extent, &bias, kernels)?)
+                Elements::F16(Layout::new(weights, None, extent, &bias, kernels)?)
             }
-            _ => Layout::F32(Of::new(weights, None, extent, &bias, kernels)?),
+            _ => Elements::F32(Layout::new(weights, None, extent, &bias, kernels)?),
         };
-        Some(Self { layout, bias })
+        Some(Self { elements, bias })
     }
 
     /// Bytes on the heap.
     pub(crate) fn bytes(&self) -> usize {
-        let layout = match &self.layout {
-            Layout::F32(of) => of.bytes(),
-            Layout::F16(of) => of.bytes(),
+        let elements = match &self.elements {
+            Elements::F32(layout) => layout.bytes(),
+            Elements::F16(layout) => layout.bytes(),
         };
-        layout + size_of_val(self.bias.as_slice())
+        elements + size_of_val(self.bias.as_slice())
     }
 
     /// `out = W x + b`; `None` if a length contradicts the matrix.
@@ -98,19 +100,19 @@ impl Kernel for Product<'_, '_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        let Self { matrix: Matrix { layout, bias }, x, out } = self;
-        match layout {
-            Layout::F32(Of::Rows(rows)) => dense::by_rows::<V, _>(rows, bias, x, out),
-            Layout::F16(Of::Rows(rows)) => dense::by_rows::<V, _>(rows, bias, x, out),
-            Layout::F32(Of::Columns(columns)) => dense::by_columns::<V, _>(columns, bias, x, out),
-            Layout::F16(Of::Columns(columns)) => dense::by_columns::<V, _>(columns, bias, x, out),
-            Layout::F32(Of::Sparse(sparse)) => sparse.product::<V>(x, out),
-            Layout::F16(Of::Sparse(sparse)) => sparse.product::<V>(x, out),
+        let Self { matrix: Matrix { elements, bias }, x, out } = self;
+        match elements {
+            Elements::F32(Layout::Rows(rows)) => dense::by_rows::<V, _>(rows, bias, x, out),
+            Elements::F16(Layout::Rows(rows)) => dense::by_rows::<V, _>(rows, bias, x, out),
+            Elements::F32(Layout::Columns(columns)) => dense::by_columns::<V, _>(columns, bias, x, out),
+            Elements::F16(Layout::Columns(columns)) => dense::by_columns::<V, _>(columns, bias, x, out),
+            Elements::F32(Layout::Sparse(sparse)) => sparse.product::<V>(x, out),
+            Elements::F16(Layout::Sparse(sparse)) => sparse.product::<V>(x, out),
         }
     }
 }
 
-impl<'m, W: Element> Of<'m, W> {
+impl<'m, W: Element> Layout<'m, W> {
     fn new(
         weights: &Weights<'m>,
         stored: Option<&'m [W]>,
