@@ -9,6 +9,7 @@ mod arch;
 #[cfg(feature = "alloc")]
 pub(crate) mod fill;
 mod generic;
+mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod matvec;
 #[cfg(feature = "alloc")]
