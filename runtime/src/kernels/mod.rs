@@ -9,9 +9,9 @@ mod arch;
 #[cfg(feature = "alloc")]
 pub(crate) mod fill;
 mod generic;
-mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod matvec;
+mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
 #[cfg(feature = "alloc")]
