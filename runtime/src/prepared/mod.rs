@@ -6,6 +6,7 @@
 
 mod arena;
 mod conv;
+mod dense;
 mod plan;
 mod strips;
 
@@ -81,7 +82,11 @@ impl<'m> Prepared<'m> {
         self.plan
             .tasks
             .iter()
-            .map(|task| if let Work::Conv(conv) = &task.work { conv.bytes() } else { 0 })
+            .map(|task| match &task.work {
+                Work::Conv(conv) => conv.bytes(),
+                Work::Dense(dense) => dense.bytes(),
+                _ => 0,
+            })
             .sum()
     }
 
@@ -190,6 +195,7 @@ fn run_work(
             task.inputs.first()?.grid?.gather(x.data, out.at, out.data);
             Some(())
         }
+        Work::Dense(dense) => dense.run(prepared.kernels, *inputs.first()?, out),
         Work::Pool(fold, spec, activation) => {
             Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(kernels)?;
             if *fold == Fold::Sum {

@@ -9,7 +9,9 @@ use tfc_formats::op::{Activation, Conv2d, Dense, Op, Pool, Shape};
 use super::PrepareError;
 use super::arena::{Life, place};
 use super::conv::{self, ConvPlan};
+use super::dense::DensePlan;
 use crate::kernels::grid::{Grid, Halo, HaloCopies};
+use crate::kernels::matvec::Extent;
 use crate::kernels::planes::Spread;
 use crate::kernels::pool::Fold;
 use crate::kernels::{Kernels, Weights};
@@ -38,6 +40,8 @@ impl Place {
 pub(super) enum Work<'m> {
     /// A convolution; a second input is added to its result.
     Conv(ConvPlan),
+    /// A matrix-vector product.
+    Dense(DensePlan<'m>),
     /// A pooling and the activation behind it.
     Pool(Fold, Pool, Option<Activation>),
     /// The mean of each plane.
@@ -119,8 +123,12 @@ impl<'m> Graph<'m> {
         for (index, step) in (0..).zip(model.artifact().steps()) {
             let mut inputs = heapless::Vec::new();
             for value in &step.inputs {
-                let slot = graph.view(&now, value).ok_or(PrepareError::Value { step: index })?;
-                inputs.push(slot).map_err(|_| PrepareError::Value { step: index })?;
+                let corrupt = PrepareError::Value { step: index };
+                let mut slot = graph.view(&now, value).ok_or(corrupt)?;
+                if matches!(step.op, Op::Dense(_)) && !graph.is_packed(slot) {
+                    slot = graph.packed(slot).ok_or(corrupt)?;
+                }
+                inputs.push(slot).map_err(|_| corrupt)?;
             }
             let output = graph.slot(step.output.shape);
             now.retain(|(offset, _)| *offset != step.output.offset);
@@ -204,20 +212,22 @@ impl<'m> Graph<'m> {
         let conv = writer(slot)?;
         let step = self.drafts[conv].step.as_ref()?;
         let fits = matches!(step.op, Op::Conv2d(_)) && step.activation.is_none() && self.readers(slot) == 1;
-        (fits && other != slot && !self.is_dense(conv) && self.drafts[conv].inputs.len() == 1)
+        (fits && other != slot && self.dense(conv).is_none() && self.drafts[conv].inputs.len() == 1)
             .then_some((conv, other))
     }
 
-    /// Whether a convolution is a matrix-vector product.
-    fn is_dense(&self, draft: usize) -> bool {
+    /// Of a matrix-vector product, whether the matrix is stored as `[in, out]`.
+    fn dense(&self, draft: usize) -> Option<bool> {
         let draft = &self.drafts[draft];
         let vectors =
             draft.inputs.iter().chain([&draft.output]).all(|slot| self.slots[*slot].shape.is_vector());
-        vectors
-            && matches!(
-                draft.step.as_ref().map(|s| s.op),
-                Some(Op::Conv2d(Conv2d { kernel: [1, 1], groups: 1, .. }))
-            )
+        match draft.step.as_ref()?.op {
+            Op::Conv2d(Conv2d { kernel: [1, 1], groups: 1, pad, .. }) if vectors && pad.is_zero() => {
+                Some(false)
+            }
+            Op::Dense(Dense { transposed, .. }) => Some(transposed),
+            _ => None,
+        }
     }
 
     /// What is concatenated is written where it belongs at once.
@@ -421,26 +431,31 @@ impl<'m> Graph<'m> {
             let output = place_of(draft.output).ok_or(PrepareError::TooLarge)?;
             let work = match (&draft.work, &draft.step) {
                 (Some(work), _) => work.clone(),
-                (None, Some(step)) => match step.op {
-                    Op::Conv2d(spec) if !self.is_dense(index) => {
-                        let weights = Weights::of(model.artifact(), step).ok_or(corrupt)?;
-                        let x = inputs.first().ok_or(corrupt)?;
-                        let places = [x, &output];
-                        let conv =
-                            ConvPlan::new(&spec, &weights, step.activation, places, inputs.get(1), kernels)
-                                .ok_or(PrepareError::TooLarge)?;
-                        scratch_len = scratch_len.max(conv.scratch_len());
-                        Work::Conv(conv)
+                (None, Some(step)) => {
+                    let x: &Place = inputs.first().ok_or(corrupt)?;
+                    let dense = self.dense(index).and_then(|transposed| {
+                        let extent = Extent { inputs: x.at.len(), outputs: output.at.len(), transposed };
+                        DensePlan::new(model.artifact(), step, extent, kernels)
+                    });
+                    match (dense, step.op) {
+                        (Some(dense), _) => Work::Dense(dense),
+                        (None, Op::Conv2d(spec)) => {
+                            let weights = Weights::of(model.artifact(), step).ok_or(corrupt)?;
+                            let (places, residual) = ([x, &output], inputs.get(1));
+                            let conv =
+                                ConvPlan::new(&spec, &weights, step.activation, places, residual, kernels)
+                                    .ok_or(PrepareError::TooLarge)?;
+                            scratch_len = scratch_len.max(conv.scratch_len());
+                            Work::Conv(conv)
+                        }
+                        (None, Op::MaxPool(spec) | Op::AvgPool(spec)) => {
+                            let fold = if matches!(step.op, Op::MaxPool(_)) { Fold::Max } else { Fold::Sum };
+                            Work::Pool(fold, spec, step.activation)
+                        }
+                        (None, Op::GlobalAvgPool) if step.activation.is_none() => Work::GlobalAvgPool,
+                        (None, _) => Work::Step(step.clone()),
                     }
-                    Op::Conv2d(spec) => {
-                        let op = Op::Dense(Dense { out_features: spec.out_channels, transposed: false });
-                        Work::Step(Step { op, ..step.clone() })
-                    }
-                    Op::MaxPool(spec) => Work::Pool(Fold::Max, spec, step.activation),
-                    Op::AvgPool(spec) => Work::Pool(Fold::Sum, spec, step.activation),
-                    Op::GlobalAvgPool if step.activation.is_none() => Work::GlobalAvgPool,
-                    _ => Work::Step(step.clone()),
-                },
+                }
                 (None, None) => return Err(corrupt),
             };
             let halo = output.grid.as_ref().and_then(HaloCopies::new);

@@ -4,4 +4,6 @@ mod arena;
 mod common;
 mod ops;
 mod oracle;
+#[cfg(feature = "alloc")]
+mod prepared_dense;
 mod session;
