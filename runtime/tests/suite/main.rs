@@ -6,4 +6,6 @@ mod common;
 mod networks;
 mod ops;
 mod oracle;
+#[cfg(feature = "alloc")]
+mod prepared_dense;
 mod session;

@@ -1,6 +1,10 @@
 //! Kernels for one instruction set; the only place with `unsafe`.
 
 #[cfg(feature = "alloc")]
+mod rows;
+#[cfg(feature = "alloc")]
+mod slices;
+#[cfg(feature = "alloc")]
 mod tile;
 mod vector;
 
@@ -11,6 +15,10 @@ mod vector;
 mod isa;
 
 pub(super) use isa::Isa;
+#[cfg(feature = "alloc")]
+pub(super) use rows::{Element, add_scaled, dots};
+#[cfg(feature = "alloc")]
+pub(super) use slices::Slices;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, store};
 pub(super) use vector::{Portable, Vector};
