@@ -69,6 +69,17 @@ impl Vector for float32x4_t {
     }
 
     #[inline(always)]
+    fn permute(self, index: &[u32; 16]) -> Self {
+        // SAFETY: as above, and the index has more than 4 elements.
+        unsafe {
+            // The four bytes of each element, little-endian; of element 4, there are none.
+            let index = vminq_u32(vld1q_u32(index.as_ptr()), vdupq_n_u32(4));
+            let index = vmlaq_n_u32(vdupq_n_u32(0x0302_0100), index, 0x0404_0404);
+            vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(self), vreinterpretq_u8_u32(index)))
+        }
+    }
+
+    #[inline(always)]
     fn evens(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { vuzp1q_f32(self, b) }

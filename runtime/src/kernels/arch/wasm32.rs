@@ -64,6 +64,15 @@ impl Vector for v128 {
     }
 
     #[inline(always)]
+    fn permute(self, index: &[u32; 16]) -> Self {
+        let [a, b, c, d, ..] = *index;
+        // The four bytes of each element, little-endian; of element 4, there are none.
+        let index = u32x4_min(u32x4(a, b, c, d), u32x4_splat(4));
+        let first = i32x4_mul(index, i32x4_splat(0x0404_0404));
+        u8x16_swizzle(self, i32x4_add(first, i32x4_splat(0x0302_0100)))
+    }
+
+    #[inline(always)]
     fn evens(self, b: Self) -> Self {
         i32x4_shuffle::<0, 2, 4, 6>(self, b)
     }
