@@ -27,7 +27,7 @@ pub(super) fn artifact(network: &Network, half: bool) -> Result<Vec<u8>, Compile
 /// Median time of an artifact for one sample on one thread of this machine, microseconds.
 pub(super) fn latency(bytes: &[u8], network: &Network) -> Result<f64, CompileError> {
     let input = ramp(network.input.elements().unwrap_or(0) as usize);
-    Ok(latencies(&[bytes], &input, SECONDS)?[0].p50_us)
+    Ok(latencies(&[bytes], &input, SECONDS, 1)?[0].p50_us)
 }
 
 /// Times of layers at several shares of nonzeros, measured on this machine. Kept with unfinished
@@ -52,7 +52,7 @@ impl Times {
             variants.iter().map(|n| artifact(n, half)).collect::<Result<_, CompileError>>()?;
         let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
         let input = ramp(variants.first().and_then(|n| n.input.elements()).unwrap_or(0) as usize);
-        let measured = latencies(&files, &input, SECONDS * files.len() as f64)?;
+        let measured = latencies(&files, &input, SECONDS * files.len() as f64, 1)?;
 
         let mut times = Self { fixed: f64::INFINITY, layers: BTreeMap::new() };
         for (network, latency) in variants.iter().zip(&measured) {
