@@ -83,10 +83,13 @@ impl Grid {
     #[inline(always)]
     fn for_rows(&self, plane: usize, w: usize, mut f: impl FnMut(usize, usize)) {
         let (spread, rows) = (self.spread(), self.tile[0]);
+        // All rows of lanes of a vector together, while it is in the cache.
         for c in 0..self.channels {
-            for y in 0..rows * self.lanes[0] {
-                let grid = c * spread.plane + spread.first + y % rows * spread.row + y / rows * self.lanes[1];
-                f(c * plane + y * w, grid);
+            for i in 0..rows {
+                for a in 0..self.lanes[0] {
+                    let grid = c * spread.plane + spread.first + i * spread.row + a * self.lanes[1];
+                    f(c * plane + (a * rows + i) * w, grid);
+                }
             }
         }
     }
@@ -107,10 +110,28 @@ impl Grid {
             for (b, tile) in tiles.iter_mut().enumerate() {
                 *tile = x.get(plane + b * cols..plane + (b + 1) * cols).unwrap_or_default();
             }
-            let to = to.get_mut(grid..).unwrap_or_default().chunks_mut(vector);
-            for (j, to) in to.take(cols).enumerate() {
-                if let Some(to) = to.first_chunk_mut::<TILES>() {
-                    *to = core::array::from_fn(|b| tiles[b].get(j).copied().unwrap_or(0.0));
+            let mut to = to.get_mut(grid..).unwrap_or_default();
+            let whole = cols / 4 * 4;
+            for j in (0..whole).step_by(4) {
+                // Four pixels of each tile, transposed.
+                let mut pixels = [[0.0; 4]; TILES];
+                for (pixels, tile) in pixels.iter_mut().zip(tiles) {
+                    *pixels = tile.get(j..).and_then(|x| x.first_chunk().copied()).unwrap_or_default();
+                }
+                for i in 0..4 {
+                    let mut column = [0.0; TILES];
+                    for (to, pixels) in column.iter_mut().zip(&pixels) {
+                        *to = pixels[i];
+                    }
+                    if let Some(to) = to.first_chunk_mut() {
+                        *to = column;
+                    }
+                    to = core::mem::take(&mut to).get_mut(vector..).unwrap_or_default();
+                }
+            }
+            for (j, to) in (whole..cols).zip(to.chunks_mut(vector)) {
+                for (to, tile) in to.iter_mut().zip(tiles) {
+                    *to = tile.get(j).copied().unwrap_or(0.0);
                 }
             }
         });
@@ -202,8 +223,7 @@ impl Kernel for Copy<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
         let copies = self.copies;
-        for channel in 0..copies.channels {
-            let x = self.x.get_mut(channel * copies.plane..(channel + 1) * copies.plane)?;
+        for x in self.x.chunks_exact_mut(copies.plane).take(copies.channels) {
             for [from, to, permutation] in &copies.copies {
                 let [vector] = load::<V, 1>(x.get(*from..)?)?;
                 store([vector.permute(copies.permutations.get(*permutation)?)], x.get_mut(*to..)?)?;

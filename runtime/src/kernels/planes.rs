@@ -36,12 +36,13 @@ pub(crate) enum Blocks {
 }
 
 impl Blocks {
-    /// Rows of (offset, weight), offsets rising, as blocks of `size` rows.
-    pub(crate) fn new(rows: &[Vec<(u32, f32)>], size: usize) -> Self {
+    /// Rows of (offset, weight), offsets rising, as blocks of `size` rows; offsets from each of
+    /// `limits` on are a chunk of their own.
+    pub(crate) fn new(rows: &[Vec<(u32, f32)>], size: usize, limits: &[u32]) -> Self {
         match size {
-            4 => Self::Four(Taps::new(rows.chunks(4).map(merge))),
-            2 => Self::Two(Taps::new(rows.chunks(2).map(merge))),
-            _ => Self::One(Taps::new(rows.chunks(1).map(merge))),
+            4 => Self::Four(Taps::new(rows.chunks(4).map(merge), limits)),
+            2 => Self::Two(Taps::new(rows.chunks(2).map(merge), limits)),
+            _ => Self::One(Taps::new(rows.chunks(1).map(merge), limits)),
         }
     }
 
@@ -240,67 +241,84 @@ impl Planes<'_> {
     ) -> Option<()> {
         let channels = self.out.len() / self.to.plane;
         let source = i * self.source_row + j * S * V::LANES;
-        for block in 0..channels.div_ceil(R) {
-            let mut bias = [0.0; R];
-            bias.iter_mut().zip(self.bias.get(block * R..).unwrap_or_default()).for_each(|(to, b)| *to = *b);
-            let sums =
-                taps.sums::<V, M, N, S>(self.first + block, self.source, source, self.source_row, bias)?;
-            for r in 0..R.min(channels - block * R) {
-                for m in 0..M {
-                    self.put(sums[r][m], block * R + r, i + m, j * V::LANES)?;
+        let at = |spread: Spread, channel: usize, m: usize| {
+            channel * spread.plane + spread.first + (i + m) * spread.row + j * V::LANES
+        };
+        for chunk in 0..taps.chunks() {
+            let last = chunk + 1 == taps.chunks();
+            for block in 0..channels.div_ceil(R) {
+                let first = block * R;
+                let count = R.min(channels - first);
+                let mut sums = [[[V::splat(0.0); N]; M]; R];
+                for r in 0..R {
+                    sums[r] = [[V::splat(self.bias.get(first + r).copied().unwrap_or(0.0)); N]; M];
+                }
+                if chunk > 0 {
+                    for r in 0..count {
+                        for m in 0..M {
+                            sums[r][m] = load(self.out.get(at(self.to, first + r, m)..)?)?;
+                        }
+                    }
+                }
+                let place = [chunk, self.first + block];
+                let sums = taps.add::<V, M, N, S>(place, self.source, source, self.source_row, sums)?;
+                for r in 0..count {
+                    for m in 0..M {
+                        let to = at(self.to, first + r, m);
+                        let to = self.out.get_mut(to..(first + r + 1) * self.to.plane)?;
+                        if !last {
+                            store(sums[r][m], to)?;
+                            continue;
+                        }
+                        let residual = match self.residual {
+                            Some((residual, spread)) => Some(residual.get(at(spread, first + r, m)..)?),
+                            None => None,
+                        };
+                        put(sums[r][m], to, residual, self.activation)?;
+                    }
                 }
             }
         }
         Some(())
     }
+}
 
-    /// Stores sums of a channel from element `at` of row `row` on.
-    #[inline(always)]
-    fn put<V: Vector, const N: usize>(
-        &mut self,
-        mut sums: [V; N],
-        channel: usize,
-        row: usize,
-        at: usize,
-    ) -> Option<()> {
-        let place = |spread: Spread| {
-            let start = channel * spread.plane;
-            start + spread.first + row * spread.row + at..start + spread.plane
-        };
-        let to = self.out.get_mut(place(self.to))?;
-        let residual = match self.residual {
-            Some((residual, spread)) => Some(residual.get(place(spread))?),
-            None => None,
-        };
-        if to.len() < N * V::LANES {
-            return put_part(sums, to, residual, self.activation);
-        }
-        if let Some(residual) = residual {
-            let residual = load::<V, N>(residual)?;
-            for n in 0..N {
-                sums[n] = sums[n].add(residual[n]);
-            }
-        }
-        match self.activation {
-            None => {}
-            Some(Activation::Relu) => {
-                for n in 0..N {
-                    sums[n] = V::splat(0.0).max(sums[n]);
-                }
-            }
-            Some(Activation::Relu6) => {
-                for n in 0..N {
-                    sums[n] = V::splat(6.0).min(V::splat(0.0).max(sums[n]));
-                }
-            }
-            other => {
-                store(sums, to)?;
-                activation::apply(other, to.get_mut(..N * V::LANES)?);
-                return Some(());
-            }
-        }
-        store(sums, to)
+/// Stores sums of a channel, behind the residual and the activation.
+#[inline(always)]
+fn put<V: Vector, const N: usize>(
+    mut sums: [V; N],
+    to: &mut [f32],
+    residual: Option<&[f32]>,
+    op: Option<Activation>,
+) -> Option<()> {
+    if to.len() < N * V::LANES {
+        return put_part(sums, to, residual, op);
     }
+    if let Some(residual) = residual {
+        let residual = load::<V, N>(residual)?;
+        for n in 0..N {
+            sums[n] = sums[n].add(residual[n]);
+        }
+    }
+    match op {
+        None => {}
+        Some(Activation::Relu) => {
+            for n in 0..N {
+                sums[n] = V::splat(0.0).max(sums[n]);
+            }
+        }
+        Some(Activation::Relu6) => {
+            for n in 0..N {
+                sums[n] = V::splat(6.0).min(V::splat(0.0).max(sums[n]));
+            }
+        }
+        other => {
+            store(sums, to)?;
+            activation::apply(other, to.get_mut(..N * V::LANES)?);
+            return Some(());
+        }
+    }
+    store(sums, to)
 }
 
 /// Stores what of a tile is inside the plane.

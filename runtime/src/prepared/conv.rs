@@ -35,6 +35,34 @@ enum Source {
     Grid { grid: Grid, stride: usize, extent: [usize; 2] },
 }
 
+/// Input channels of a chunk: as many as a first-level cache holds of what a tile reads of each
+/// (`window` elements), as long as rows, of `taps` taps in all, do not become too short.
+fn chunk(channels: usize, window: usize, taps: usize) -> usize {
+    /// Elements.
+    const CACHE: usize = 9 * 1024;
+    /// Taps of a row and chunk, below which loading and storing its sums takes too long.
+    const LEAST: usize = 30;
+    let chunks = (channels * window).div_ceil(CACHE).min(taps / LEAST).max(1);
+    channels.div_ceil(chunks).max(1)
+}
+
+impl Source {
+    /// Elements of a channel that a tile of `out` reads, about.
+    fn window(&self, out: &Place, lanes: usize) -> usize {
+        let vectors = (out.at.h * out.at.w).div_ceil(lanes).min(16);
+        match self {
+            Self::Planes => vectors * lanes,
+            // A strip is read from one row above to one below.
+            Self::Strips(strips) => strips.each() * (vectors * lanes + 2 * out.at.w),
+            Self::Grid { grid, stride, extent: [_, cols] } => {
+                let cols = (*cols).min(vectors);
+                let around = |n: usize| n * stride + 2;
+                (around(vectors.div_ceil(cols)) * around(cols) * lanes).min(grid.spread().plane)
+            }
+        }
+    }
+}
+
 /// The halo that a convolution needs around its input's grid, if it can read a grid at all: tiles
 /// `stride` times as large as those of its output.
 pub(super) fn halo(spec: &Conv2d, x: &Grid, out: &Grid) -> Option<[Halo; 2]> {
@@ -108,7 +136,22 @@ impl ConvPlan {
             .collect::<Option<_>>()?;
         // Strips are in the order of columns of the kernel, and weights of its rows.
         rows.iter_mut().for_each(|row| row.sort_unstable_by_key(|(offset, _)| *offset));
-        let blocks = Blocks::new(&rows, Blocks::best(&rows));
+        let size = Blocks::best(&rows);
+        let lanes = kernels.lanes();
+        // Blocks load too seldom for it to matter where from.
+        let limits = if size == 1 && groups == 1 && x.at.plane > 1 && out.at.plane > 1 {
+            let taps = rows.iter().map(Vec::len).sum::<usize>() / rows.len().max(1);
+            let channels = chunk(x.at.c, source.window(out, lanes), taps);
+            let start = |channel: usize| match &source {
+                Source::Planes => u32::try_from(channel * x.at.plane).ok(),
+                Source::Strips(strips) => strips.channel(channel),
+                Source::Grid { grid, .. } => u32::try_from(channel * grid.spread().plane).ok(),
+            };
+            (channels..x.at.c).step_by(channels).filter_map(start).collect()
+        } else {
+            Vec::new()
+        };
+        let blocks = Blocks::new(&rows, size, &limits);
         let bias = (0..out.at.c).map(|o| weights.bias(o)).collect::<Option<_>>()?;
         let residual = residual.map(Place::spread);
         Some(Self { blocks, bias, source, to: out.spread(), residual, activation })

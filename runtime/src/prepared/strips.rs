@@ -138,6 +138,18 @@ impl Columns {
         self.offset(at).is_some_and(|offset| (offset as usize).is_multiple_of(lanes))
     }
 
+    /// Where the strips of a channel, and of those behind it, begin.
+    pub(super) fn channel(&self, channel: usize) -> Option<u32> {
+        let strip = self.strips.iter().find(|strip| strip.channel >= channel)?;
+        u32::try_from(strip.place.start).ok()
+    }
+
+    /// Strips of a channel, on average.
+    pub(super) fn each(&self) -> usize {
+        let channels = self.strips.last().map_or(1, |strip| strip.channel + 1);
+        self.strips.len().div_ceil(channels)
+    }
+
     /// Elements of scratch that the strips fill.
     pub(super) fn len(&self) -> usize {
         self.len

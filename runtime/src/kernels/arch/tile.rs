@@ -15,53 +15,86 @@ pub(crate) struct Tap<const R: usize> {
     pub(crate) weights: [f32; R],
 }
 
-/// Blocks of `R` rows of a matrix, each a list of [`Tap`]s.
+/// Blocks of `R` rows of a matrix, each a list of [`Tap`]s, cut into chunks of columns: what all
+/// blocks read of a chunk stays in the cache while they do.
 #[derive(Clone, Debug)]
 pub(crate) struct Taps<const R: usize> {
+    /// Of all blocks in the first chunk, then of all in the second, ...
     taps: alloc::vec::Vec<Tap<R>>,
-    /// Where the taps of each block end.
+    /// Where the taps of each chunk and block end.
     ends: alloc::vec::Vec<usize>,
+    /// Taps up to each block, all chunks together.
+    sums: alloc::vec::Vec<usize>,
+    chunks: usize,
     /// No offset is larger.
     last: usize,
 }
 
 impl<const R: usize> Taps<R> {
-    pub(in crate::kernels) fn new(blocks: impl IntoIterator<Item = alloc::vec::Vec<Tap<R>>>) -> Self {
-        let mut all = Self { taps: alloc::vec::Vec::new(), ends: alloc::vec::Vec::new(), last: 0 };
-        for block in blocks {
+    /// Blocks with rising offsets; chunk `i` has those below `limits[i]`, and one more has the rest.
+    pub(in crate::kernels) fn new(
+        blocks: impl IntoIterator<Item = alloc::vec::Vec<Tap<R>>>,
+        limits: &[u32],
+    ) -> Self {
+        let blocks: alloc::vec::Vec<_> = blocks.into_iter().collect();
+        let mut all = Self {
+            taps: alloc::vec::Vec::new(),
+            ends: alloc::vec::Vec::new(),
+            sums: alloc::vec::Vec::new(),
+            chunks: limits.len() + 1,
+            last: 0,
+        };
+        for chunk in 0..all.chunks {
+            let first = if chunk == 0 { 0 } else { limits.get(chunk - 1).copied().unwrap_or(u32::MAX) };
+            let end = limits.get(chunk).copied();
+            let inside = |tap: &&Tap<R>| tap.offset >= first && end.is_none_or(|end| tap.offset < end);
+            for block in &blocks {
+                all.taps.extend(block.iter().filter(inside));
+                all.ends.push(all.taps.len());
+            }
+        }
+        let mut sum = 0;
+        for block in &blocks {
             all.last = block.iter().map(|tap| tap.offset as usize).fold(all.last, usize::max);
-            all.taps.extend(block);
-            all.ends.push(all.taps.len());
+            sum += block.len();
+            all.sums.push(sum);
         }
         all
     }
 
-    /// Where the taps of each block end.
+    /// Taps up to each block.
     pub(in crate::kernels) fn ends(&self) -> &[usize] {
-        &self.ends
+        &self.sums
+    }
+
+    /// Chunks of columns.
+    pub(in crate::kernels) fn chunks(&self) -> usize {
+        self.chunks
     }
 
     /// Bytes on the heap.
     pub(in crate::kernels) fn bytes(&self) -> usize {
-        size_of_val(self.taps.as_slice()) + size_of_val(self.ends.as_slice())
+        size_of_val(self.taps.as_slice()) + 2 * size_of_val(self.ends.as_slice())
     }
 
-    fn block(&self, block: usize) -> Option<&[Tap<R>]> {
-        let start = if block == 0 { 0 } else { *self.ends.get(block - 1)? };
-        self.taps.get(start..*self.ends.get(block)?)
+    #[inline(always)]
+    fn block(&self, chunk: usize, block: usize) -> Option<&[Tap<R>]> {
+        let at = chunk * self.sums.len() + block;
+        let start = if at == 0 { 0 } else { *self.ends.get(at - 1)? };
+        self.taps.get(start..*self.ends.get(at)?)
     }
 
-    /// Sums of a block of rows over `M` x `N` vectors of positions, onto `start`: those of a row are
+    /// Adds a chunk of a block of rows to sums of `M` x `N` vectors of positions: those of a row are
     /// `S` vectors apart in the source, the rows `row` elements, and the first is at `at`. `None` if
     /// the source is too short or there is no such block.
     #[inline(always)]
-    pub(in crate::kernels) fn sums<V: Vector, const M: usize, const N: usize, const S: usize>(
+    pub(in crate::kernels) fn add<V: Vector, const M: usize, const N: usize, const S: usize>(
         &self,
-        block: usize,
+        [chunk, block]: [usize; 2],
         source: &[f32],
         at: usize,
         row: usize,
-        start: [f32; R],
+        mut sums: [[[V; N]; M]; R],
     ) -> Option<[[[V; N]; M]; R]> {
         let reach = (M - 1).checked_mul(row)?.checked_add(((N - 1) * S + 1) * V::LANES)?;
         if self.last.checked_add(at)?.checked_add(reach)? > source.len() {
@@ -69,12 +102,8 @@ impl<const R: usize> Taps<R> {
         }
         // By index: what goes through closures of the library is compiled without the vectors'
         // instructions.
-        let mut sums = [[[V::splat(0.0); N]; M]; R];
-        for r in 0..R {
-            sums[r] = [[V::splat(start[r]); N]; M];
-        }
         let x = source.as_ptr().wrapping_add(at);
-        for tap in self.block(block)? {
+        for tap in self.block(chunk, block)? {
             let x = x.wrapping_add(tap.offset as usize);
             let mut weights = [V::splat(0.0); R];
             for r in 0..R {
