@@ -135,7 +135,7 @@ fn init(bytes: &AlignedBytes) -> Result<f64, ExecuteError> {
 }
 
 /// Microseconds below which this share of the times lies.
-fn percentile(times: &mut [Duration], share: f64) -> f64 {
+pub(crate) fn percentile(times: &mut [Duration], share: f64) -> f64 {
     times.sort_unstable();
     let index = (share * (times.len().saturating_sub(1)) as f64).round() as usize;
     times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1e6)

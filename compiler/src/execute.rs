@@ -11,7 +11,7 @@ use tfc_formats::artifact::{AlignedBytes, Artifact, ArtifactError};
 use tfc_formats::dataset::Samples;
 use tfc_formats::op::{Op, Shape};
 use tfc_formats::preprocess::Preprocess;
-use tfc_runtime::{Model, ModelError, RunError, Session, SessionError};
+use tfc_runtime::{Model, ModelError, PrepareError, RunError, Session, SessionError};
 
 /// Why an artifact cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum ExecuteError {
     /// The runtime cannot run it.
     #[error("the artifact cannot be run: {0}")]
     Model(#[from] ModelError),
+    /// It cannot be laid out for this machine.
+    #[error("the artifact cannot be run: {0}")]
+    Prepare(#[from] PrepareError),
     /// No session could be made.
     #[error(transparent)]
     Session(#[from] SessionError),

@@ -10,6 +10,7 @@ pub mod execute;
 pub mod factorize;
 pub mod one_shot;
 pub mod passes;
+pub mod peers;
 pub mod plan;
 pub mod prune;
 pub mod report;

@@ -1,15 +1,16 @@
-//! `tfc bench`: latency on this machine, the dense network beside the pruned one.
+//! `tfc bench`: latency on this machine, beside the same network dense, other artifacts or other engines.
 
 use std::path::PathBuf;
 
 use crate::bench::{Latency, latencies, ramp};
 use crate::encode::densify;
+use crate::peers::compare;
 use crate::report::{Align, bytes, table};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::output::{emit, emit_and_check};
-use super::{CheckFailed, Global, artifact, check_number};
+use super::{CheckFailed, Global, artifact, check_number, peers};
 
 /// Longest measurement, a day.
 const MOST_SECONDS: f64 = 86_400.0;
@@ -25,6 +26,14 @@ pub(super) struct Args {
     /// How long to measure, all artifacts together.
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
+    /// Time other inference engines beside it instead, on the ONNX file that it was compiled from: a
+    /// folder with the Python virtual environments main (onnxruntime, openvino, MNN, onnx) and
+    /// deepsparse.
+    #[arg(long, value_name = "DIR", conflicts_with = "against")]
+    peers: Option<PathBuf>,
+    /// The ONNX file for --peers [default: the artifact's name with extension .onnx].
+    #[arg(long, value_name = "FILE", requires = "peers")]
+    onnx: Option<PathBuf>,
     /// Exit with status 1 if the median is not this many times faster than each of the others.
     #[arg(long, value_name = "RATIO")]
     min_speedup: Option<f64>,
@@ -45,6 +54,14 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     check_number("--min-speedup", args.min_speedup.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
     let artifact = artifact::parse(&args.model, &bytes)?;
+    if let Some(folder) = &args.peers {
+        let onnx = args.onnx.clone().unwrap_or_else(|| args.model.with_extension("onnx"));
+        ensure!(onnx.is_file(), "{}: not found; name the network's ONNX file with --onnx", onnx.display());
+        let rows = compare(&bytes, &onnx, folder, args.seconds)?;
+        let ratios = rows[1..].iter().filter_map(peers::ratio);
+        let check = peers::check(&rows).and_then(|()| check_speedup(args.min_speedup, ratios));
+        return emit_and_check(emit(global, || peers::text(&rows), &rows), check);
+    }
     let mut names = vec![args.model.display().to_string()];
     let mut files = vec![bytes.to_vec()];
     for path in &args.against {
@@ -65,14 +82,19 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         .zip(measured)
         .map(|(name, latency)| Row { name, ratio: latency.p50_us / base, latency })
         .collect();
-    let check = match args.min_speedup {
-        Some(least) if rows[1..].iter().any(|row| row.ratio < least) => {
-            let slowest = rows[1..].iter().map(|row| row.ratio).fold(f64::INFINITY, f64::min);
+    let check = check_speedup(args.min_speedup, rows[1..].iter().map(|row| row.ratio));
+    emit_and_check(emit(global, || text(&rows), &rows), check)
+}
+
+/// Fails where one of the others' medians over the first's is less than asked for.
+fn check_speedup(least: Option<f64>, ratios: impl Iterator<Item = f64>) -> Result<()> {
+    let slowest = ratios.fold(f64::INFINITY, f64::min);
+    match least {
+        Some(least) if slowest < least => {
             Err(CheckFailed(format!("speed-up {slowest:.2}x is below {least}x")).into())
         }
         _ => Ok(()),
-    };
-    emit_and_check(emit(global, || text(&rows), &rows), check)
+    }
 }
 
 fn text(rows: &[Row]) -> String {

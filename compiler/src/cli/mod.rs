@@ -16,6 +16,7 @@ mod input;
 mod inspect;
 mod ops;
 mod output;
+mod peers;
 mod progress;
 mod run;
 mod train;

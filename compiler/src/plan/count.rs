@@ -148,12 +148,16 @@ impl Target {
         }
     }
 
-    /// What is copied so that each tap of a convolution reads consecutive elements: for every column
-    /// of taps of a channel a strip of rows, as wide as the output's.
+    /// What is copied so that each tap of a convolution reads consecutive elements: what surrounds the
+    /// tiles of a grid, or for every column of taps of a channel a strip of rows, as wide as the
+    /// output's.
     fn copies(&self, conv: &Conv2d, x: Shape, out: Shape, taps: &Taps) -> Terms {
         let is_direct = conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.pad.is_zero();
         if is_direct && !out.is_vector() {
             return Terms::default();
+        }
+        if let Some(halo) = self.halo(conv, x, out) {
+            return Terms { copy: halo as f64, ..Terms::default() };
         }
         let w = out.w as usize;
         let (together, loads) = self.strips(conv, out, taps, 1);
@@ -168,6 +172,32 @@ impl Target {
             [_, 1 | 2] if w.is_multiple_of(LINE / 2) => Terms { copy_apart: vectors, ..Terms::default() },
             _ => Terms { copy_row: rows as f64, copy_apart: vectors, ..Terms::default() },
         }
+    }
+
+    /// Vectors around the tiles of the input's grid, if every tap can read a grid: lanes divide both
+    /// planes alike.
+    fn halo(&self, conv: &Conv2d, x: Shape, out: Shape) -> Option<usize> {
+        let lanes: [u32; 2] = match self.lanes {
+            16 => [4, 4],
+            8 => [2, 4],
+            4 => [2, 2],
+            _ => return None,
+        };
+        let [stride @ (1 | 2), across] = conv.stride.map(u32::from) else { return None };
+        let tile = |shape: Shape| {
+            let divides = shape.h.is_multiple_of(lanes[0]) && shape.w.is_multiple_of(lanes[1]);
+            divides.then_some([shape.h / lanes[0], shape.w / lanes[1]])
+        };
+        let (of_x, of_out) = (tile(x)?, tile(out)?);
+        if stride != across || of_x != of_out.map(|n| n * stride) {
+            return None;
+        }
+        let axis = |axis: usize, pad: u16| {
+            let reach = u32::from(conv.kernel[axis].saturating_sub(1)) * u32::from(conv.dilation[axis]);
+            of_x[axis].max((of_out[axis] - 1) * stride + reach + 1 - u32::from(pad)) + u32::from(pad)
+        };
+        let all = axis(0, conv.pad.top) * axis(1, conv.pad.left);
+        Some((x.c * (all - of_x[0] * of_x[1])) as usize)
     }
 
     /// Rows and elements of all strips, and how many taps read them off the alignment of vectors.

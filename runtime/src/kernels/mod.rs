@@ -1,14 +1,19 @@
 //! The loops that take the time, in three forms behind one dispatch point.
 //!
 //! [`scalar`] is the readable reference and handles everything. [`generic`] is portable code in a
-//! shape that compilers vectorise. [`arch`] holds what needs `unsafe`: today, [`generic`] compiled
-//! again for wider vectors. The reference takes the cases that the others do
-//! not handle.
+//! shape that compilers vectorise. [`arch`] holds what needs `unsafe`: vectors, for which the other
+//! loops are compiled again, and the innermost loops over prepared weights. The reference takes the
+//! cases that the others do not handle.
 
 mod arch;
 #[cfg(feature = "alloc")]
 pub(crate) mod fill;
 mod generic;
+#[cfg(feature = "alloc")]
+pub(crate) mod grid;
+#[cfg(feature = "alloc")]
+pub(crate) mod matvec;
+mod peak;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
 #[cfg(feature = "alloc")]
@@ -88,6 +93,20 @@ impl Kernels {
             }
         }
         self.dispatch(Lanes)
+    }
+
+    /// Whether halves are widened while they are loaded.
+    #[cfg(feature = "alloc")]
+    fn widens_halves(self) -> bool {
+        struct Widens;
+        impl arch::Kernel for Widens {
+            type Output = bool;
+            #[inline(always)]
+            fn run<V: arch::Vector>(self) -> bool {
+                V::WIDENS
+            }
+        }
+        self.dispatch(Widens)
     }
 
     /// Runs a loop compiled for this choice.

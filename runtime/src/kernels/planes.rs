@@ -1,9 +1,12 @@
 //! Convolution over planes in which every tap reads a run of consecutive elements.
 //!
-//! Output position `p` of every channel is the sum over the taps of `weight * source[offset + p]`:
-//! kernel, stride, dilation, padding and groups are in the offsets and in how the source was laid
-//! out (see [`prepared`](crate::prepared)). A tile of positions stays in registers while all taps of
+//! The output at position `p` of a channel is the sum over the taps of `weight * source[offset + p]`,
+//! a vector of positions at a time: kernel, stride, dilation, padding and groups are in the offsets
+//! and in how the source was laid out (see [`prepared`](crate::prepared)). A tile of positions stays in registers while all taps of
 //! a block of channels go over it.
+
+// Arrays of vectors are indexed: iterators move them through memory.
+#![allow(clippy::needless_range_loop)]
 
 use alloc::vec::Vec;
 
@@ -14,7 +17,7 @@ use super::arch::{Kernel, Tap, Taps, Vector, load, store};
 use crate::ops::activation;
 
 /// Most vectors of a tile whose channels come one at a time.
-const LONGEST: usize = 12;
+const LONGEST: usize = 16;
 
 /// Elements behind the last position that the last tile may read.
 pub(crate) const SLACK: usize = 16 * LONGEST;
@@ -84,20 +87,33 @@ fn merge<const R: usize>(rows: &[Vec<(u32, f32)>]) -> Vec<Tap<R>> {
     taps
 }
 
-/// Positions of all channels of a convolution to compute.
+/// Where the vectors of a value lie, in elements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    /// The first vector of a channel.
+    pub(crate) first: usize,
+    /// From one row of vectors to the next.
+    pub(crate) row: usize,
+    /// From one channel to the next.
+    pub(crate) plane: usize,
+}
+
+/// Vectors of all channels of a convolution to compute.
 pub(crate) struct Planes<'a> {
     pub(crate) blocks: &'a Blocks,
     /// One a channel, or none.
     pub(crate) bias: &'a [f32],
     pub(crate) source: &'a [f32],
-    /// Positions, the first of which is at `start` of every plane of the output.
-    pub(crate) count: usize,
-    pub(crate) start: usize,
-    /// From one channel of the output to the next.
-    pub(crate) plane: usize,
+    /// From the source of one row of vectors to that of the next.
+    pub(crate) source_row: usize,
+    /// From the source of a vector to that of its neighbour, in vectors: 1 or 2.
+    pub(crate) stride: usize,
+    /// Rows and columns of vectors.
+    pub(crate) extent: [usize; 2],
     pub(crate) out: &'a mut [f32],
+    pub(crate) to: Spread,
     /// Added to the output, element by element, before the activation.
-    pub(crate) residual: Option<&'a [f32]>,
+    pub(crate) residual: Option<(&'a [f32], Spread)>,
     pub(crate) activation: Option<Activation>,
 }
 
@@ -113,72 +129,104 @@ impl Kernel for Planes<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self) -> Option<()> {
-        match self.blocks {
-            Blocks::One(taps) => self.tiles::<V, 1>(taps),
-            Blocks::Two(taps) => self.tiles::<V, 2>(taps),
-            Blocks::Four(taps) => self.tiles::<V, 4>(taps),
+        match (self.blocks, self.stride) {
+            (Blocks::One(taps), 1) => self.tiles::<V, 1, 1>(taps),
+            (Blocks::One(taps), _) => self.tiles::<V, 1, 2>(taps),
+            (Blocks::Two(taps), 1) => self.tiles::<V, 2, 1>(taps),
+            (Blocks::Two(taps), _) => self.tiles::<V, 2, 2>(taps),
+            (Blocks::Four(taps), 1) => self.tiles::<V, 4, 1>(taps),
+            (Blocks::Four(taps), _) => self.tiles::<V, 4, 2>(taps),
         }
     }
+}
+
+/// Vectors of a tile whose sums stay in registers, beside a weight of each channel and an input.
+const fn most<V: Vector, const R: usize>() -> usize {
+    let most = (V::REGISTERS - R - 2) / R;
+    if most < LONGEST { most } else { LONGEST }
 }
 
 impl Planes<'_> {
     /// Tiles of even lengths: as few as the registers allow.
     #[inline(always)]
-    fn tiles<V: Vector, const R: usize>(&mut self, taps: &Taps<R>) -> Option<()> {
-        let most = match R {
-            1 => (V::REGISTERS - 4).min(LONGEST),
-            2 => (V::REGISTERS - 4) / 3,
-            _ => (V::REGISTERS - 4) / 5,
-        };
-        let vectors = self.count.div_ceil(V::LANES);
-        let tiles = vectors.div_ceil(most);
-        let mut first = 0;
-        for tile in 0..tiles {
-            let end = vectors * (tile + 1) / tiles;
-            self.tile::<V, R>(taps, first * V::LANES, end - first)?;
-            first = end;
+    fn tiles<V: Vector, const R: usize, const S: usize>(&mut self, taps: &Taps<R>) -> Option<()> {
+        let [rows, cols] = self.extent;
+        let most = most::<V, R>();
+        let across = cols.div_ceil(most);
+        let widest = cols.div_ceil(across.max(1));
+        let mut i = 0;
+        while i < rows {
+            let fits = |m: &usize| i + m <= rows && m * widest <= most;
+            let m = [4, 2, 1].into_iter().find(fits)?;
+            let mut j = 0;
+            for tile in 0..across {
+                let end = cols * (tile + 1) / across;
+                self.tile::<V, R, S>(taps, [i, j], [m, end - j])?;
+                j = end;
+            }
+            i += m;
         }
         Some(())
     }
 
     #[inline(always)]
-    fn tile<V: Vector, const R: usize>(&mut self, taps: &Taps<R>, at: usize, n: usize) -> Option<()> {
-        macro_rules! lengths {
-            ($($n:literal)*) => {
-                match n {
-                    // A constant, so that no code comes of tiles too long for the registers.
-                    $($n if R * $n <= V::REGISTERS - 4 => self.channels::<V, R, $n>(taps, at),)*
+    fn tile<V: Vector, const R: usize, const S: usize>(
+        &mut self,
+        taps: &Taps<R>,
+        at: [usize; 2],
+        extent: [usize; 2],
+    ) -> Option<()> {
+        macro_rules! extents {
+            ($($m:literal x ($($n:literal)*)),*) => {
+                match extent {
+                    // Constants, so that no code comes of tiles too large for the registers.
+                    $($([$m, $n] if $m * $n <= const { most::<V, R>() } => {
+                        self.channels::<V, R, $m, $n, S>(taps, at)
+                    })*)*
                     _ => None,
                 }
             };
         }
-        lengths!(1 2 3 4 5 6 7 8 9 10 11 12)
+        extents!(1 x (1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16), 2 x (1 2 3 4 5 6 7 8), 4 x (1 2 3 4))
     }
 
     #[inline(always)]
-    fn channels<V: Vector, const R: usize, const N: usize>(
+    fn channels<V: Vector, const R: usize, const M: usize, const N: usize, const S: usize>(
         &mut self,
         taps: &Taps<R>,
-        at: usize,
+        [i, j]: [usize; 2],
     ) -> Option<()> {
-        let channels = self.out.len() / self.plane;
+        let channels = self.out.len() / self.to.plane;
+        let source = i * self.source_row + j * S * V::LANES;
         for block in 0..channels.div_ceil(R) {
             let mut bias = [0.0; R];
             bias.iter_mut().zip(self.bias.get(block * R..).unwrap_or_default()).for_each(|(to, b)| *to = *b);
-            let sums = taps.sums::<V, N>(block, self.source, at, bias)?;
-            for (r, sums) in sums.into_iter().enumerate().take(channels - block * R) {
-                self.put(sums, (block * R + r) * self.plane, self.start + at)?;
+            let sums = taps.sums::<V, M, N, S>(block, self.source, source, self.source_row, bias)?;
+            for r in 0..R.min(channels - block * R) {
+                for m in 0..M {
+                    self.put(sums[r][m], block * R + r, i + m, j * V::LANES)?;
+                }
             }
         }
         Some(())
     }
 
-    /// Stores sums of a channel from position `at` of its plane.
+    /// Stores sums of a channel from element `at` of row `row` on.
     #[inline(always)]
-    fn put<V: Vector, const N: usize>(&mut self, mut sums: [V; N], plane: usize, at: usize) -> Option<()> {
-        let to = self.out.get_mut(plane + at..plane + self.plane)?;
+    fn put<V: Vector, const N: usize>(
+        &mut self,
+        mut sums: [V; N],
+        channel: usize,
+        row: usize,
+        at: usize,
+    ) -> Option<()> {
+        let place = |spread: Spread| {
+            let start = channel * spread.plane;
+            start + spread.first + row * spread.row + at..start + spread.plane
+        };
+        let to = self.out.get_mut(place(self.to))?;
         let residual = match self.residual {
-            Some(residual) => Some(residual.get(plane + at..plane + self.plane)?),
+            Some((residual, spread)) => Some(residual.get(place(spread))?),
             None => None,
         };
         if to.len() < N * V::LANES {
@@ -193,13 +241,13 @@ impl Planes<'_> {
         match self.activation {
             None => {}
             Some(Activation::Relu) => {
-                for sum in &mut sums {
-                    *sum = V::splat(0.0).max(*sum);
+                for n in 0..N {
+                    sums[n] = V::splat(0.0).max(sums[n]);
                 }
             }
             Some(Activation::Relu6) => {
-                for sum in &mut sums {
-                    *sum = V::splat(6.0).min(V::splat(0.0).max(*sum));
+                for n in 0..N {
+                    sums[n] = V::splat(6.0).min(V::splat(0.0).max(sums[n]));
                 }
             }
             other => {

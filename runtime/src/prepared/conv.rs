@@ -4,20 +4,51 @@ use alloc::vec::Vec;
 
 use tfc_formats::op::{Activation, Conv2d};
 
+use super::plan::Place;
 use super::strips::{At, Columns};
-use crate::kernels::planes::{Blocks, Planes, SLACK};
+use crate::kernels::grid::{Grid, Halo};
+use crate::kernels::planes::{Blocks, Planes, SLACK, Spread};
 use crate::kernels::{Kernels, Weights};
-use crate::tensor::{Layout, Tensor, TensorMut};
+use crate::tensor::{Tensor, TensorMut};
 
 /// A convolution with its weights.
 #[derive(Clone, Debug)]
 pub(super) struct ConvPlan {
-    /// One for all groups, in the order of output channels.
+    /// Of all groups, in the order of output channels.
     blocks: Blocks,
     bias: Vec<f32>,
-    /// `None` where every tap reads the input's planes as they lie.
-    strips: Option<Columns>,
+    source: Source,
+    to: Spread,
+    residual: Option<Spread>,
     activation: Option<Activation>,
+}
+
+/// Where the taps read.
+#[derive(Clone, Debug)]
+enum Source {
+    /// The planes of the input as they lie.
+    Planes,
+    /// Strips in the scratch.
+    Strips(Columns),
+    /// The input's grid: `stride` vectors from one output to the next.
+    Grid { grid: Grid, stride: usize, extent: [usize; 2] },
+}
+
+/// The halo that a convolution needs around its input's grid, if it can read a grid at all: tiles
+/// `stride` times as large as those of its output.
+pub(super) fn halo(spec: &Conv2d, x: &Grid, out: &Grid) -> Option<[Halo; 2]> {
+    let [stride @ (1 | 2), across] = spec.stride else { return None };
+    let stride = usize::from(stride);
+    if spec.stride != [across; 2] || x.tile != out.tile.map(|n| n * stride) {
+        return None;
+    }
+    let axis = |axis: usize, pad: u16| {
+        let before = usize::from(pad);
+        let reach = usize::from(spec.kernel[axis] - 1) * usize::from(spec.dilation[axis]);
+        let last = (out.tile[axis] - 1) * stride + reach;
+        Halo { before, behind: (last + 1).saturating_sub(before + x.tile[axis]) }
+    };
+    Some([axis(0, spec.pad.top), axis(1, spec.pad.left)])
 }
 
 impl ConvPlan {
@@ -25,15 +56,15 @@ impl ConvPlan {
         spec: &Conv2d,
         weights: &Weights<'_>,
         activation: Option<Activation>,
-        x: Layout,
-        out: Layout,
+        [x, out]: [&Place; 2],
+        residual: Option<&Place>,
         kernels: Kernels,
     ) -> Option<Self> {
         let [kh, kw] = spec.kernel.map(usize::from);
         let groups = spec.groups as usize;
-        let (group_in, group_out) = (x.c.checked_div(groups)?, out.c.checked_div(groups)?);
-        let mut rows: Vec<Vec<(At, f32)>> = Vec::with_capacity(out.c);
-        let mut uses = alloc::vec![0usize; x.c.checked_mul(kh * kw)?];
+        let (group_in, group_out) = (x.at.c.checked_div(groups)?, out.at.c.checked_div(groups)?);
+        let mut rows: Vec<Vec<(At, f32)>> = Vec::with_capacity(out.at.c);
+        let mut uses = alloc::vec![0usize; x.at.c.checked_mul(kh * kw)?];
         for (o, row) in weights.rows().enumerate() {
             let first = o.checked_div(group_out)? * group_in;
             let mut taps = Vec::new();
@@ -45,36 +76,52 @@ impl ConvPlan {
             }
             rows.push(taps);
         }
-        let direct = x.plane > 1 && kh * kw == 1 && spec.stride == [1, 1] && spec.pad.is_zero();
-        let strips = if direct {
-            None
-        } else {
-            let used = uses.iter().enumerate().filter(|(_, n)| **n > 0);
-            let at = |i: usize| At { channel: i / (kh * kw), ky: i / kw % kh, kx: i % kw };
-            let used: Vec<(At, usize)> = used.map(|(i, n)| (at(i), *n)).collect();
-            Some(Columns::new(spec, x, out, &used, kernels.lanes())?)
+        let source = match (x.grid, out.grid) {
+            (Some(grid), Some(out)) => Source::Grid { grid, stride: spec.stride[0].into(), extent: out.tile },
+            _ if x.at.plane > 1 && kh * kw == 1 && spec.stride == [1, 1] && spec.pad.is_zero() => {
+                Source::Planes
+            }
+            _ => {
+                let used = uses.iter().enumerate().filter(|(_, n)| **n > 0);
+                let at = |i: usize| At { channel: i / (kh * kw), ky: i / kw % kh, kx: i % kw };
+                let used: Vec<(At, usize)> = used.map(|(i, n)| (at(i), *n)).collect();
+                Source::Strips(Columns::new(spec, x.at, out.at, &used, kernels.lanes())?)
+            }
         };
-        let offset = |at: At| match &strips {
-            Some(strips) => strips.offset(at),
-            None => u32::try_from(at.channel.checked_mul(x.plane)?).ok(),
+        let offset = |at: At| match &source {
+            Source::Planes => u32::try_from(at.channel.checked_mul(x.at.plane)?).ok(),
+            Source::Strips(strips) => strips.offset(at),
+            Source::Grid { grid, .. } => {
+                let axis =
+                    |k: usize, dilation: u16, pad: u16| (k * usize::from(dilation)) as isize - pad as isize;
+                let row = axis(at.ky, spec.dilation[0], spec.pad.top);
+                let column = axis(at.kx, spec.dilation[1], spec.pad.left);
+                let spread = grid.spread();
+                let start = at.channel * spread.plane + spread.first;
+                u32::try_from(start.checked_add_signed(grid.offset([row, column]))?).ok()
+            }
         };
         let rows: Vec<Vec<(u32, f32)>> = rows
             .iter()
             .map(|row| row.iter().map(|(at, value)| Some((offset(*at)?, *value))).collect())
             .collect::<Option<_>>()?;
         let blocks = Blocks::new(&rows, Blocks::best(&rows));
-        let bias = (0..out.c).map(|o| weights.bias(o)).collect::<Option<_>>()?;
-        Some(Self { blocks, bias, strips, activation })
+        let bias = (0..out.at.c).map(|o| weights.bias(o)).collect::<Option<_>>()?;
+        let residual = residual.map(Place::spread);
+        Some(Self { blocks, bias, source, to: out.spread(), residual, activation })
     }
 
     /// Elements of scratch.
     pub(super) fn scratch_len(&self) -> usize {
-        self.strips.as_ref().map_or(0, |strips| strips.len() + SLACK)
+        match &self.source {
+            Source::Strips(strips) => strips.len() + SLACK,
+            _ => 0,
+        }
     }
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let strips = self.strips.as_ref().map_or(0, Columns::bytes);
+        let strips = if let Source::Strips(strips) = &self.source { strips.bytes() } else { 0 };
         self.blocks.bytes() + strips + size_of_val(self.bias.as_slice())
     }
 
@@ -86,40 +133,46 @@ impl ConvPlan {
         out: TensorMut<'_>,
         scratch: &mut [f32],
     ) -> Option<()> {
-        let Some(strips) = &self.strips else {
-            return self.band(kernels, x.data, 0, out.at.h, residual, out);
-        };
-        for (band, copies) in strips.bands().iter().enumerate() {
-            copies.run(kernels, x, scratch)?;
-            let first = band * strips.band();
-            let rows = strips.band().min(out.at.h - first);
-            let out = TensorMut { data: out.data, at: out.at };
-            self.band(kernels, scratch, first, rows, residual, out)?;
-        }
-        Some(())
-    }
-
-    /// Rows of the output.
-    fn band(
-        &self,
-        kernels: Kernels,
-        source: &[f32],
-        first: usize,
-        rows: usize,
-        residual: Option<Tensor<'_>>,
-        out: TensorMut<'_>,
-    ) -> Option<()> {
-        Planes {
+        // Where planes are one run, they are one row of vectors.
+        let run = |rows: usize| [1, (rows * out.at.w).div_ceil(kernels.lanes())];
+        let whole = run(out.at.h);
+        let mut planes = Planes {
             blocks: &self.blocks,
             bias: &self.bias,
-            source,
-            count: rows * out.at.w,
-            start: first * out.at.w,
-            plane: out.at.plane,
+            source: x.data,
+            source_row: 0,
+            stride: 1,
+            extent: whole,
             out: out.data,
-            residual: residual.map(|residual| residual.data),
+            to: self.to,
+            residual: residual.map(|residual| residual.data).zip(self.residual),
             activation: self.activation,
+        };
+        match &self.source {
+            Source::Planes => planes.run(kernels),
+            Source::Grid { grid, stride, extent } => {
+                planes.source_row = stride * grid.spread().row;
+                (planes.stride, planes.extent) = (*stride, *extent);
+                planes.run(kernels)
+            }
+            Source::Strips(strips) => {
+                for (band, copies) in strips.bands().iter().enumerate() {
+                    copies.run(kernels, x, scratch)?;
+                    let first = band * strips.band();
+                    let start = first * out.at.w;
+                    let moved = |spread: Spread| Spread { first: spread.first + start, ..spread };
+                    Planes {
+                        source: scratch,
+                        extent: run(strips.band().min(out.at.h - first)),
+                        out: &mut *planes.out,
+                        to: moved(self.to),
+                        residual: planes.residual.map(|(data, spread)| (data, moved(spread))),
+                        ..planes
+                    }
+                    .run(kernels)?;
+                }
+                Some(())
+            }
         }
-        .run(kernels)
     }
 }

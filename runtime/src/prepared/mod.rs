@@ -6,6 +6,7 @@
 
 mod arena;
 mod conv;
+mod dense;
 mod plan;
 mod strips;
 
@@ -14,6 +15,7 @@ use alloc::vec::Vec;
 use crate::error::RunError;
 use crate::input;
 use crate::kernels::Kernels;
+use crate::kernels::grid::GridMeans;
 use crate::kernels::pool::{Fold, Means, Windows};
 use crate::model::Model;
 use crate::ops::{self, Inputs};
@@ -80,7 +82,11 @@ impl<'m> Prepared<'m> {
         self.plan
             .tasks
             .iter()
-            .map(|task| if let Work::Conv(conv) = &task.work { conv.bytes() } else { 0 })
+            .map(|task| match &task.work {
+                Work::Conv(conv) => conv.bytes(),
+                Work::Dense(dense) => dense.bytes(),
+                _ => 0,
+            })
             .sum()
     }
 
@@ -157,7 +163,7 @@ impl PreparedSession<'_, '_> {
 fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena: &mut [f32]) -> Option<()> {
     let (arena, after) = arena.split_at_mut_checked(task.output.range.end)?;
     let (before, data) = arena.split_at_mut_checked(task.output.range.start)?;
-    let mut out = TensorMut { data, at: task.output.at };
+    let out = TensorMut { data, at: task.output.at };
     let mut inputs = Inputs::new();
     for place in &task.inputs {
         let data = match place.range.start.checked_sub(task.output.range.end) {
@@ -166,13 +172,32 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
         };
         inputs.push(Tensor { data, at: place.at }).ok()?;
     }
+    run_work(prepared, task, &inputs, TensorMut { data: &mut *out.data, at: out.at }, scratch)?;
+    task.halo.as_ref().map_or(Some(()), |halo| halo.run(prepared.kernels, out.data))
+}
+
+fn run_work(
+    prepared: &Prepared<'_>,
+    task: &Task<'_>,
+    inputs: &Inputs<'_>,
+    mut out: TensorMut<'_>,
+    scratch: &mut [f32],
+) -> Option<()> {
+    let kernels = prepared.kernels;
+    let x = *inputs.first()?;
     match &task.work {
-        Work::Conv(conv) => {
-            conv.run(prepared.kernels, *inputs.first()?, inputs.get(1).copied(), out, scratch)
+        Work::Conv(conv) => conv.run(kernels, x, inputs.get(1).copied(), out, scratch),
+        Work::Scatter => {
+            task.output.grid?.scatter(x.data, x.at, out.data);
+            Some(())
         }
+        Work::Gather => {
+            task.inputs.first()?.grid?.gather(x.data, out.at, out.data);
+            Some(())
+        }
+        Work::Dense(dense) => dense.run(prepared.kernels, *inputs.first()?, out),
         Work::Pool(fold, spec, activation) => {
-            let x = *inputs.first()?;
-            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(prepared.kernels)?;
+            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(kernels)?;
             if *fold == Fold::Sum {
                 ops::pool::divide(*spec, x, &mut out);
             }
@@ -181,14 +206,17 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
             }
             Some(())
         }
-        Work::GlobalAvgPool => Means { x: *inputs.first()?, out: &mut out }.run(prepared.kernels),
+        Work::GlobalAvgPool => match task.inputs.first()?.grid {
+            Some(grid) => GridMeans { grid, x: x.data, out: out.data }.run(kernels),
+            None => Means { x, out: &mut out }.run(kernels),
+        },
         Work::Pack => {
-            ops::flatten::run(*inputs.first()?, &mut out);
+            ops::flatten::run(x, &mut out);
             Some(())
         }
         Work::Step(step) => {
             let artifact = prepared.model.artifact();
-            ops::run(step, ops::Work { artifact, kernels: prepared.kernels, inputs, out, scratch })
+            ops::run(step, ops::Work { artifact, kernels, inputs: inputs.clone(), out, scratch })
         }
     }
 }

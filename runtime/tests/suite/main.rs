@@ -1,6 +1,9 @@
 //! The ops and sessions of the runtime, through its public interface.
 
+mod arena;
 mod common;
 mod ops;
 mod oracle;
+#[cfg(feature = "alloc")]
+mod prepared_dense;
 mod session;

@@ -1,7 +1,8 @@
 //! Every op against its definition, written again here in f64 and in the most direct way, over
 //! random shapes, windows, halos and encodings, with all kernels that this processor runs.
 
-use crate::common::{Arena, Builder, Encoding, noise, sparse_noise};
+use crate::arena::Arena;
+use crate::common::{Builder, Encoding, noise, sparse_noise};
 use crate::oracle::{self, Plane};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;

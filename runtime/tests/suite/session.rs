@@ -1,6 +1,7 @@
 //! Models and sessions: what they refuse, and whole networks.
 
-use crate::common::{Arena, Builder, Encoding, lenet, noise};
+use crate::arena::Arena;
+use crate::common::{Builder, Encoding, lenet, noise};
 use tfc_formats::artifact::{AlignedBytes, ArtifactError, Dtype};
 use tfc_formats::op::{Activation, Dense, Op, Padding, Shape};
 use tfc_formats::preprocess::{ChannelOrder, Layout, Preprocess};

@@ -11,6 +11,8 @@ mod images;
 mod interrupt;
 mod one_shot;
 mod passes;
+#[cfg(unix)]
+mod peers;
 mod train;
 
 /// The definitions of the ops in f64, which the runtime's own tests compare with as well.

@@ -1,11 +1,19 @@
 //! Kernels for one instruction set; the only place with `unsafe`.
 
 #[cfg(feature = "alloc")]
+mod rows;
+#[cfg(feature = "alloc")]
+mod slices;
+#[cfg(feature = "alloc")]
 mod tile;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+#[cfg(feature = "alloc")]
+pub(super) use rows::{Element, add_scaled, dots};
+#[cfg(feature = "alloc")]
+pub(super) use slices::Slices;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, store};
 pub(super) use vector::{Portable, Vector};

@@ -1,5 +1,7 @@
 //! The innermost loop of a convolution: a tile of outputs in registers.
 #![allow(unsafe_code)]
+// Arrays of vectors are indexed: iterators move them through memory.
+#![allow(clippy::needless_range_loop)]
 
 use super::vector::Vector;
 
@@ -44,35 +46,42 @@ impl<const R: usize> Taps<R> {
         self.taps.get(start..*self.ends.get(block)?)
     }
 
-    /// Sums of a block of rows over `N` vectors of positions from `at`, onto `start`. `None` if the
-    /// source is too short or there is no such block.
+    /// Sums of a block of rows over `M` x `N` vectors of positions, onto `start`: those of a row are
+    /// `S` vectors apart in the source, the rows `row` elements, and the first is at `at`. `None` if
+    /// the source is too short or there is no such block.
     #[inline(always)]
-    pub(in crate::kernels) fn sums<V: Vector, const N: usize>(
+    pub(in crate::kernels) fn sums<V: Vector, const M: usize, const N: usize, const S: usize>(
         &self,
         block: usize,
         source: &[f32],
         at: usize,
+        row: usize,
         start: [f32; R],
-    ) -> Option<[[V; N]; R]> {
-        if self.last.checked_add(at)?.checked_add(N * V::LANES)? > source.len() {
+    ) -> Option<[[[V; N]; M]; R]> {
+        let reach = (M - 1).checked_mul(row)?.checked_add(((N - 1) * S + 1) * V::LANES)?;
+        if self.last.checked_add(at)?.checked_add(reach)? > source.len() {
             return None;
         }
-        let mut sums = [[V::splat(0.0); N]; R];
+        // By index: what goes through closures of the library is compiled without the vectors'
+        // instructions.
+        let mut sums = [[[V::splat(0.0); N]; M]; R];
         for r in 0..R {
-            sums[r] = [V::splat(start[r]); N];
+            sums[r] = [[V::splat(start[r]); N]; M];
         }
         let x = source.as_ptr().wrapping_add(at);
         for tap in self.block(block)? {
             let x = x.wrapping_add(tap.offset as usize);
-            let mut window = [V::splat(0.0); N];
-            for (n, window) in window.iter_mut().enumerate() {
-                // SAFETY: no offset is larger than `last`, so that all N vectors end in the source.
-                *window = unsafe { V::load(x.wrapping_add(n * V::LANES)) };
-            }
+            let mut weights = [V::splat(0.0); R];
             for r in 0..R {
-                let w = V::splat(tap.weights[r]);
+                weights[r] = V::splat(tap.weights[r]);
+            }
+            for m in 0..M {
                 for n in 0..N {
-                    sums[r][n] = window[n].mul_add(w, sums[r][n]);
+                    // SAFETY: no offset is larger than `last`, so that all vectors end in the source.
+                    let x = unsafe { V::load(x.wrapping_add(m * row + n * S * V::LANES)) };
+                    for r in 0..R {
+                        sums[r][m][n] = x.mul_add(weights[r], sums[r][m][n]);
+                    }
                 }
             }
         }
@@ -85,9 +94,9 @@ impl<const R: usize> Taps<R> {
 pub(in crate::kernels) fn load<V: Vector, const N: usize>(from: &[f32]) -> Option<[V; N]> {
     let from = from.get(..N * V::LANES)?.as_ptr();
     let mut vectors = [V::splat(0.0); N];
-    for (n, vector) in vectors.iter_mut().enumerate() {
+    for n in 0..N {
         // SAFETY: there are N vectors of elements.
-        *vector = unsafe { V::load(from.wrapping_add(n * V::LANES)) };
+        vectors[n] = unsafe { V::load(from.wrapping_add(n * V::LANES)) };
     }
     Some(vectors)
 }
@@ -96,9 +105,9 @@ pub(in crate::kernels) fn load<V: Vector, const N: usize>(from: &[f32]) -> Optio
 #[inline(always)]
 pub(in crate::kernels) fn store<V: Vector, const N: usize>(vectors: [V; N], to: &mut [f32]) -> Option<()> {
     let to = to.get_mut(..N * V::LANES)?.as_mut_ptr();
-    for (n, vector) in vectors.into_iter().enumerate() {
+    for n in 0..N {
         // SAFETY: there are N vectors of elements.
-        unsafe { vector.store(to.wrapping_add(n * V::LANES)) };
+        unsafe { vectors[n].store(to.wrapping_add(n * V::LANES)) };
     }
     Some(())
 }

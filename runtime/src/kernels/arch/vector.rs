@@ -1,6 +1,13 @@
 //! Vectors of f32: what the kernels of [`generic`](crate::kernels::generic) need of an instruction
 //! set.
 
+use half::f16;
+
+use crate::kernels::weights::Value;
+
+/// Lanes of the longest vector.
+const LONGEST: usize = 16;
+
 /// A register of f32.
 ///
 /// Its functions are safe to call beneath [`Isa::dispatch`](super::Isa::dispatch), which runs only
@@ -42,6 +49,9 @@ pub(in crate::kernels) trait Vector: Copy {
     /// `self + b`.
     fn add(self, b: Self) -> Self;
 
+    /// In lane `i` what is in lane `index[i]`, or 0 where there is no such lane.
+    fn permute(self, index: &[u32; 16]) -> Self;
+
     /// Elements 0, 2, 4, ... of `self` and, behind them, of `b`.
     fn evens(self, b: Self) -> Self;
 
@@ -56,6 +66,64 @@ pub(in crate::kernels) trait Vector: Copy {
 
     /// `b` where it is smaller than `self` or not a number.
     fn min(self, b: Self) -> Self;
+
+    /// Elements of a table that [`pick`](Self::pick) picks from: a power of two, no more than 32.
+    const TABLE: usize = 32;
+
+    /// For each lane the element of a table whose number is in the low bits of the lane of `index`;
+    /// all other bits are ignored.
+    ///
+    /// # Safety
+    /// `TABLE` elements from `table` are readable.
+    #[inline(always)]
+    #[expect(unsafe_code)]
+    unsafe fn pick(table: *const f32, index: Self) -> Self {
+        let mut lanes = [0.0f32; LONGEST];
+        // SAFETY: no vector is longer.
+        unsafe { index.store(lanes.as_mut_ptr()) };
+        for lane in lanes.iter_mut().take(Self::LANES) {
+            // SAFETY: the caller's.
+            *lane = unsafe { *table.add(lane.to_bits() as usize % Self::TABLE) };
+        }
+        // SAFETY: no vector is longer.
+        unsafe { Self::load(lanes.as_ptr()) }
+    }
+
+    /// Whether [`load_f16`](Self::load_f16) takes hardly longer than [`load`](Self::load).
+    const WIDENS: bool = false;
+
+    /// `LANES` halves from `from`, widened.
+    ///
+    /// # Safety
+    /// They are readable.
+    #[inline(always)]
+    #[expect(unsafe_code)]
+    unsafe fn load_f16(from: *const f16) -> Self {
+        let mut wide = [0.0; LONGEST];
+        for (i, wide) in wide.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: the caller's.
+            *wide = unsafe { *from.add(i) }.f32();
+        }
+        // SAFETY: no vector is longer.
+        unsafe { Self::load(wide.as_ptr()) }
+    }
+
+    /// Sum of all lanes, halved over and over.
+    #[inline(always)]
+    #[expect(unsafe_code)]
+    fn sum(self) -> f32 {
+        let mut lanes = [0.0; LONGEST];
+        // SAFETY: no vector is longer.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut width = Self::LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
 }
 
 /// A product and a sum where there is no instruction for both.
@@ -98,6 +166,11 @@ impl Vector for Portable {
     #[inline(always)]
     fn add(self, b: Self) -> Self {
         core::array::from_fn(|i| self[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn permute(self, index: &[u32; 16]) -> Self {
+        core::array::from_fn(|i| self.get(index[i] as usize).copied().unwrap_or(0.0))
     }
 
     #[inline(always)]

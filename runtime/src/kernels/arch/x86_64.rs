@@ -3,6 +3,8 @@
 
 use core::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Kernel, Vector};
 
 /// An instruction set that this processor has: only [`available`](Self::available) makes one.
@@ -68,6 +70,23 @@ fn avx512<K: Kernel>(kernel: K) -> K::Output {
 
 #[inline]
 #[target_feature(enable = "avx2")]
+fn permute_avx2(a: __m256, index: &[u32; 16]) -> __m256 {
+    // SAFETY: an array of 16 has 8.
+    let index = unsafe { _mm256_loadu_si256(index.as_ptr().cast()) };
+    let inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(8), index);
+    _mm256_and_ps(_mm256_permutevar8x32_ps(a, index), _mm256_castsi256_ps(inside))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn permute_avx512(a: __m512, index: &[u32; 16]) -> __m512 {
+    // SAFETY: an array of 16 has 16.
+    let index = unsafe { _mm512_loadu_si512(index.as_ptr().cast()) };
+    _mm512_maskz_permutexvar_ps(_mm512_cmplt_epu32_mask(index, _mm512_set1_epi32(16)), index, a)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
 fn evens_avx2(a: __m256, b: __m256) -> __m256 {
     let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
     _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
@@ -78,6 +97,61 @@ fn evens_avx2(a: __m256, b: __m256) -> __m256 {
 fn evens_avx512(a: __m512, b: __m512) -> __m512 {
     let index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     _mm512_permutex2var_ps(a, index, b)
+}
+
+/// # Safety
+/// As of [`Vector::pick`].
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn pick_avx2(table: *const f32, index: __m256) -> __m256 {
+    // SAFETY: the caller's.
+    let (low, high) = unsafe { (_mm256_loadu_ps(table), _mm256_loadu_ps(table.add(8))) };
+    let index = _mm256_castps_si256(index);
+    let (low, high) = (_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index));
+    let is_high = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+    _mm256_blendv_ps(low, high, is_high)
+}
+
+/// # Safety
+/// As of [`Vector::pick`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn pick_avx512(table: *const f32, index: __m512) -> __m512 {
+    // SAFETY: the caller's.
+    let (low, high) = unsafe { (_mm512_loadu_ps(table), _mm512_loadu_ps(table.add(16))) };
+    _mm512_permutex2var_ps(low, _mm512_castps_si512(index), high)
+}
+
+/// # Safety
+/// 8 halves are readable.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn load_f16_avx2(from: *const f16) -> __m256 {
+    // SAFETY: the caller's.
+    unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+}
+
+/// # Safety
+/// 16 halves are readable.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn load_f16_avx512(from: *const f16) -> __m512 {
+    // SAFETY: the caller's.
+    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn sum_avx2(x: __m256) -> f32 {
+    let x = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+    let x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,avx512f,avx512dq")]
+fn sum_avx512(x: __m512) -> f32 {
+    sum_avx2(_mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x)))
 }
 
 #[inline]
@@ -94,7 +168,7 @@ fn halves_avx512(a: __m512, b: __m512) -> __m512 {
 
 /// The functions of a vector by the intrinsics of its type.
 macro_rules! vector {
-    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $halves:ident, $max:ident, $min:ident) => {
+    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $permute:ident, $evens:ident, $halves:ident, $max:ident, $min:ident, $table:literal, $pick:ident, $load_f16:ident, $sum:ident) => {
         impl Vector for $vector {
             const LANES: usize = $lanes;
             const REGISTERS: usize = $registers;
@@ -135,6 +209,12 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn permute(self, index: &[u32; 16]) -> Self {
+                // SAFETY: as above.
+                unsafe { $permute(self, index) }
+            }
+
+            #[inline(always)]
             fn evens(self, b: Self) -> Self {
                 // SAFETY: as above.
                 unsafe { $evens(self, b) }
@@ -163,6 +243,28 @@ macro_rules! vector {
                 // SAFETY: as above. The second operand is the result where either is no number.
                 unsafe { $min(self, b) }
             }
+
+            const TABLE: usize = $table;
+
+            #[inline(always)]
+            unsafe fn pick(table: *const f32, index: Self) -> Self {
+                // SAFETY: as above, and the caller's.
+                unsafe { $pick(table, index) }
+            }
+
+            const WIDENS: bool = true;
+
+            #[inline(always)]
+            unsafe fn load_f16(from: *const f16) -> Self {
+                // SAFETY: as above, and the caller's.
+                unsafe { $load_f16(from) }
+            }
+
+            #[inline(always)]
+            fn sum(self) -> f32 {
+                // SAFETY: as above.
+                unsafe { $sum(self) }
+            }
         }
     };
 }
@@ -177,10 +279,15 @@ vector!(
     _mm256_fmadd_ps,
     _mm256_add_ps,
     _mm256_and_ps,
+    permute_avx2,
     evens_avx2,
     halves_avx2,
     _mm256_max_ps,
-    _mm256_min_ps
+    _mm256_min_ps,
+    16,
+    pick_avx2,
+    load_f16_avx2,
+    sum_avx2
 );
 vector!(
     __m512,
@@ -192,8 +299,13 @@ vector!(
     _mm512_fmadd_ps,
     _mm512_add_ps,
     _mm512_and_ps,
+    permute_avx512,
     evens_avx512,
     halves_avx512,
     _mm512_max_ps,
-    _mm512_min_ps
+    _mm512_min_ps,
+    32,
+    pick_avx512,
+    load_f16_avx512,
+    sum_avx512
 );

@@ -9,7 +9,6 @@ use tfc_formats::artifact::{
 };
 use tfc_formats::op::{Activation, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
-use tfc_runtime::Model;
 
 /// How a matrix is stored.
 #[derive(Clone, Copy, Debug)]
@@ -47,19 +46,6 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
 pub(crate) fn sparse_noise(seed: u32, len: usize, zeros: f32) -> Vec<f32> {
     let mask = noise(seed.wrapping_add(1000), len);
     noise(seed, len).iter().zip(mask).map(|(v, m)| if m < zeros * 2.0 - 1.0 { 0.0 } else { *v }).collect()
-}
-
-/// A session's memory, on the heap, with leftovers in it that must not matter: NaN.
-pub(crate) struct Arena(Vec<u128>);
-
-impl Arena {
-    pub(crate) fn of(model: &Model<'_>) -> Self {
-        Self(vec![u128::MAX; model.arena_len().div_ceil(16)])
-    }
-
-    pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.0)
-    }
 }
 
 /// A file under construction.
