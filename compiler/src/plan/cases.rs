@@ -8,7 +8,10 @@ use tfc_formats::preprocess::Preprocess;
 use super::{Layer, Stored, Target, Terms, Weights};
 use crate::encode::{EncodeError, Precision, encode};
 
-/// A network of one layer.
+/// Names of nodes that are timed begin so.
+pub(super) const LAYER: &str = "layer";
+
+/// A network of one layer, or of the same one twice where it reads what it writes.
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) network: Network,
@@ -26,11 +29,18 @@ impl Case {
             name: name.clone(),
             input,
             preprocess: Preprocess::identity(),
-            nodes: vec![Node { name: "layer".into(), op, inputs: vec![0], params }],
+            nodes: vec![Node { name: LAYER.into(), op, inputs: vec![0], params }],
             tensors,
             output: 1,
         };
-        Self { name, network, half }
+        let mut case = Self { name, network, half };
+        if matches!(op, Op::Conv2d(_)) && case.output() == input {
+            let again =
+                Node { name: format!("{LAYER} again"), inputs: vec![1], ..case.network.nodes[0].clone() };
+            case.network.nodes.push(again);
+            case.network.output = 2;
+        }
+        case
     }
 
     /// The artifact.
@@ -40,7 +50,11 @@ impl Case {
         Ok(AlignedBytes::from(encoded.bytes.as_slice()))
     }
 
-    /// What it does, its input written.
+    fn output(&self) -> Shape {
+        self.network.shapes().map_or(self.network.input, |shapes| shapes[1])
+    }
+
+    /// What its layers do. Who writes a grid writes the halo: that of the input is not theirs.
     pub(super) fn counts(&self, target: &Target) -> Terms {
         let Network { input, nodes, tensors, .. } = &self.network;
         let weights = tensors.first().map(|tensor| Weights {
@@ -48,9 +62,15 @@ impl Case {
             cols: tensor.data.len() / tensor.shape[0],
             stored: Stored { blocks: None, half: self.half },
         });
-        let out = self.network.shapes().map_or(*input, |shapes| shapes[1]);
-        let mut counts = target.counts(&Layer { op: nodes[0].op, x: *input, out, weights });
-        counts += target.input_counts(*input);
+        let (op, out) = (nodes[0].op, self.output());
+        let layer = target.counts(&Layer { op, x: *input, out, weights });
+        let mut counts = layer;
+        if matches!(op, Op::Conv2d(conv) if target.halo(&conv, *input, out).is_some()) {
+            counts.copy = 0.0;
+        }
+        if nodes.len() > 1 {
+            counts += layer;
+        }
         counts
     }
 }

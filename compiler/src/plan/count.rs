@@ -80,7 +80,7 @@ impl Target {
                 let window = f64::from(pool.kernel[0]) * f64::from(pool.kernel[1]);
                 Terms { pool: window * vectors(out), ..none }
             }
-            (Op::GlobalAvgPool, _) => Terms { pool: vectors(x), ..none },
+            (Op::GlobalAvgPool, _) => Terms { mean: vectors(x), ..none },
             // Sums are added as a convolution stores, parts are written where they belong.
             (Op::Add | Op::Concat, _) if self.prepares => Terms::default(),
             _ => Terms { element: elements(out), ..none },
@@ -138,6 +138,9 @@ impl Target {
                 let taps = Taps::of(conv, x, out, weights);
                 let mut counts = self.cheapest([1, 2, 4].map(|rows| run(rows, taps.in_blocks(rows))));
                 counts += self.copies(conv, x, out, &taps);
+                if self.is_far(conv, x, out) {
+                    counts.far = counts.tap_1 + counts.tap_2 + counts.tap_4;
+                }
                 counts
             }
             None if group_out >= 4 => run(4, group_out.div_ceil(4) * conv.groups as usize * weights.cols),
@@ -174,9 +177,17 @@ impl Target {
         }
     }
 
+    /// Whether the longest tile reads more of all input channels than a first-level cache holds.
+    fn is_far(&self, conv: &Conv2d, x: Shape, out: Shape) -> bool {
+        const CACHE: usize = 64 * 1024;
+        let strips = if self.halo(conv, x, out).is_some() { 1 } else { usize::from(conv.kernel[1]) };
+        let tile = self.vectors(out).min(self.tiles[0]) * self.lanes * size_of::<f32>();
+        (x.c / conv.groups.max(1)) as usize * strips * tile > CACHE
+    }
+
     /// Vectors around the tiles of the input's grid, if every tap can read a grid: lanes divide both
     /// planes alike.
-    fn halo(&self, conv: &Conv2d, x: Shape, out: Shape) -> Option<usize> {
+    pub(super) fn halo(&self, conv: &Conv2d, x: Shape, out: Shape) -> Option<usize> {
         let lanes: [u32; 2] = match self.lanes {
             16 => [4, 4],
             8 => [2, 4],
@@ -194,7 +205,8 @@ impl Target {
         }
         let axis = |axis: usize, pad: u16| {
             let reach = u32::from(conv.kernel[axis].saturating_sub(1)) * u32::from(conv.dilation[axis]);
-            of_x[axis].max((of_out[axis] - 1) * stride + reach + 1 - u32::from(pad)) + u32::from(pad)
+            let read = ((of_out[axis] - 1) * stride + reach + 1).saturating_sub(u32::from(pad));
+            of_x[axis].max(read) + u32::from(pad)
         };
         let all = axis(0, conv.pad.top) * axis(1, conv.pad.left);
         Some((x.c * (all - of_x[0] * of_x[1])) as usize)

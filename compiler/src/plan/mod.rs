@@ -18,3 +18,6 @@ pub use predict::{Prediction, StepCost, predict};
 pub use target::{Target, TargetError, Unit};
 pub use term::Terms;
 pub use tune::{Timed, TuneError, Tuned, tune};
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,8 @@ terms! {
     entry_2,
     /// Column of a block of four in a tile.
     entry_4,
+    /// Column of any block over one vector, in addition, where a tile reads more than the first-level cache holds.
+    far,
     /// Block of output channels in a tile.
     tile,
     /// Vector of a convolution's output that is stored.
@@ -72,6 +74,8 @@ terms! {
     row,
     /// Vector of a pooling's window.
     pool,
+    /// Vector of a plane whose mean is taken.
+    mean,
     /// Element that any other step moves.
     element,
     /// Step.

@@ -6,16 +6,13 @@ use serde::Serialize;
 use tfc_formats::artifact::AlignedBytes;
 use tfc_runtime::{Kernels, Model, ModelError, PrepareError, Prepared, RunError};
 
-use super::cases::{Case, cases};
+use super::cases::{Case, LAYER, cases};
 use super::{Sample, Target, TargetError, Unit, fit};
 use crate::bench::ramp;
 use crate::encode::EncodeError;
 
 /// Turns of every layer: what the machine does meanwhile slows some of them down, not all.
 const TURNS: usize = 12;
-
-/// Runs that are timed together take so long at least, many times what looking at a clock takes.
-const TOGETHER: Duration = Duration::from_micros(20);
 
 /// The costs of this machine and the measurements that they come from.
 #[derive(Clone, Debug, Serialize)]
@@ -100,24 +97,28 @@ fn times(
     let prepared: Vec<Prepared<'_>> =
         models.iter().map(|model| Prepared::with_kernels(model, kernels)).collect::<Result<_, _>>()?;
     let mut sessions: Vec<_> = prepared.iter().map(Prepared::session).collect();
+    // What looking at the clock takes.
+    let clock = (0..1000).map(|_| Instant::now().elapsed().as_secs_f64() * 1e9).fold(f64::INFINITY, f64::min);
     let turn = Duration::from_secs_f64(seconds / (TURNS * cases.len()) as f64);
     let mut least = vec![f64::INFINITY; cases.len()];
     for done in 0..TURNS {
-        for ((case, session), least) in cases.iter().zip(&mut sessions).zip(&mut least) {
+        for (((case, prepared), session), least) in
+            cases.iter().zip(&prepared).zip(&mut sessions).zip(&mut least)
+        {
+            let is_layer: Vec<bool> = prepared.steps().map(|name| name.starts_with(LAYER)).collect();
             let input = ramp(case.network.input.elements().unwrap_or(0) as usize);
-            session.run(&input)?;
-            let (end, mut runs) = (Instant::now() + turn, 1u32);
+            let end = Instant::now() + turn;
             while Instant::now() < end {
-                let start = Instant::now();
-                for _ in 0..runs {
-                    std::hint::black_box(session.run(&input)?);
-                }
-                let taken = start.elapsed();
-                if taken < TOGETHER {
-                    runs *= 2;
-                } else {
-                    *least = least.min(taken.as_secs_f64() * 1e9 / f64::from(runs));
-                }
+                let mut taken = 0.0;
+                let mut last = Instant::now();
+                session.run_observed(&input, &mut |step| {
+                    // What comes before and behind the layer belongs to neighbours that it lacks.
+                    if is_layer[step] {
+                        taken += (last.elapsed().as_secs_f64() * 1e9 - clock).max(1.0);
+                    }
+                    last = Instant::now();
+                })?;
+                *least = least.min(taken);
             }
         }
         progress(done + 1, TURNS);
