@@ -1,4 +1,6 @@
-//! Latency of artifacts on this machine: one sample at a time, one thread.
+//! Latency of artifacts on this machine, one sample at a time.
+//!
+//! They run prepared, as a host runs them; those that cannot be prepared run in place.
 //!
 //! Several artifacts are timed in one run, turn by turn, so that what the machine does meanwhile
 //! hits all of them alike and their ratio holds.
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tfc_formats::artifact::AlignedBytes;
-use tfc_runtime::{Model, Session};
+use tfc_runtime::{Model, Prepared, PreparedSession, RunError, Session};
 
 use crate::execute::ExecuteError;
 
@@ -33,14 +35,43 @@ pub struct Latency {
     pub p90_us: f64,
     /// All but one of a hundred are.
     pub p99_us: f64,
-    /// From the file's bytes in memory to a session ready to run, microseconds, fastest of several.
+    /// From the file's bytes in memory to a session ready to run, expansion of the weights included:
+    /// microseconds, fastest of several.
     pub init_us: f64,
     /// Median time of each step, in order; measured in runs of their own.
     pub steps: Vec<StepTime>,
     /// Bytes of the file.
     pub file_bytes: usize,
-    /// Bytes of the arena.
+    /// Bytes of the arena that it needs to run in place, as on a microcontroller.
     pub arena_bytes: usize,
+    /// Bytes of expanded weights and of memory to run in here; 0 where it runs in place.
+    pub prepared_bytes: usize,
+}
+
+/// A session of either kind.
+enum Runner<'r, 'm> {
+    Prepared(PreparedSession<'r, 'm>),
+    InPlace(Session<'m, 'r>),
+}
+
+impl Runner<'_, '_> {
+    fn run(&mut self, input: &[f32]) -> Result<&[f32], RunError> {
+        match self {
+            Self::Prepared(session) => session.run(input),
+            Self::InPlace(session) => session.run(input),
+        }
+    }
+
+    fn run_observed(
+        &mut self,
+        input: &[f32],
+        mut observer: impl FnMut(usize) + Send,
+    ) -> Result<(), RunError> {
+        match self {
+            Self::Prepared(session) => session.run_observed(input, &mut observer).map(drop),
+            Self::InPlace(session) => session.run_observed(input, &mut |step, _, _| observer(step)).map(drop),
+        }
+    }
 }
 
 /// Time of one step.
@@ -59,21 +90,36 @@ pub fn ramp(elements: usize) -> Vec<f32> {
     (0..elements).map(|at| (at % 251) as f32 / 251.0).collect()
 }
 
-/// Times artifacts turn by turn for about `seconds` in all on the same input.
-pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Latency>, ExecuteError> {
+/// Times artifacts turn by turn for about `seconds` in all on the same input, each sample on so many
+/// threads.
+pub fn latencies(
+    files: &[&[u8]],
+    input: &[f32],
+    seconds: f64,
+    threads: usize,
+) -> Result<Vec<Latency>, ExecuteError> {
     let aligned: Vec<AlignedBytes> = files.iter().map(|bytes| AlignedBytes::from(*bytes)).collect();
     let models: Vec<Model<'_>> = aligned.iter().map(|bytes| Model::new(bytes)).collect::<Result<_, _>>()?;
+    let prepared: Vec<Option<Prepared<'_>>> = models.iter().map(|model| Prepared::new(model).ok()).collect();
     let mut arenas: Vec<AlignedBytes> =
         models.iter().map(|model| AlignedBytes::zeroed(model.arena_len())).collect();
-    let mut sessions: Vec<Session<'_, '_>> = models
-        .iter()
-        .zip(&mut arenas)
-        .map(|(model, arena)| Session::new(model, arena))
-        .collect::<Result<_, _>>()?;
+    let mut sessions = Vec::with_capacity(files.len());
+    for ((model, prepared), arena) in models.iter().zip(&prepared).zip(&mut arenas) {
+        sessions.push(match prepared {
+            Some(prepared) => Runner::Prepared(prepared.session_on(threads)?),
+            None => Runner::InPlace(Session::new(model, arena)?),
+        });
+    }
+    let names = |index: usize| -> Vec<String> {
+        match &prepared[index] {
+            Some(prepared) => prepared.steps().map(str::to_owned).collect(),
+            None => models[index].artifact().steps().map(|step| step.name.to_owned()).collect(),
+        }
+    };
 
     let mut whole: Vec<Vec<Duration>> = vec![Vec::new(); files.len()];
     let mut steps: Vec<Vec<Vec<Duration>>> =
-        models.iter().map(|model| vec![Vec::new(); model.artifact().steps().count()]).collect();
+        (0..files.len()).map(|index| vec![Vec::new(); names(index).len()]).collect();
     for session in &mut sessions {
         for _ in 0..WARM_UP {
             session.run(input)?;
@@ -88,22 +134,28 @@ pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Lat
                 whole[index].push(start.elapsed());
             }
             let mut last = Instant::now();
-            session.run_observed(input, &mut |step, _, _| {
+            session.run_observed(input, |step| {
                 let now = Instant::now();
                 steps[index][step].push(now - last);
                 last = now;
             })?;
         }
     }
+    let memory: Vec<usize> = sessions
+        .iter()
+        .map(|session| if let Runner::Prepared(session) = session { session.bytes() } else { 0 })
+        .collect();
     drop(sessions);
     (0..files.len())
         .map(|index| {
             let init_us = init(&aligned[index])?;
-            let names = models[index].artifact().steps().map(|step| step.name.to_owned());
             let medians: Vec<f64> = steps[index].iter_mut().map(|times| percentile(times, 0.5)).collect();
             let sum: f64 = medians.iter().sum();
-            let steps =
-                names.zip(&medians).map(|(name, &p50_us)| StepTime { name, p50_us, share: p50_us / sum });
+            let steps = names(index).into_iter().zip(&medians).map(|(name, &p50_us)| StepTime {
+                name,
+                p50_us,
+                share: p50_us / sum,
+            });
             let times = &mut whole[index];
             Ok(Latency {
                 runs: times.len(),
@@ -115,6 +167,7 @@ pub fn latencies(files: &[&[u8]], input: &[f32], seconds: f64) -> Result<Vec<Lat
                 steps: steps.collect(),
                 file_bytes: files[index].len(),
                 arena_bytes: models[index].arena_len(),
+                prepared_bytes: memory[index] + prepared[index].as_ref().map_or(0, Prepared::bytes),
             })
         })
         .collect()
@@ -125,11 +178,19 @@ fn init(bytes: &AlignedBytes) -> Result<f64, ExecuteError> {
     for _ in 0..TURN {
         let start = Instant::now();
         let model = Model::new(bytes)?;
-        let taken = start.elapsed();
-        let mut arena = AlignedBytes::zeroed(model.arena_len());
-        let start = Instant::now();
-        std::hint::black_box(Session::new(&model, &mut arena)?);
-        fastest = fastest.min((taken + start.elapsed()).as_secs_f64() * 1e6);
+        match Prepared::new(&model) {
+            Ok(prepared) => {
+                std::hint::black_box(prepared.session());
+                fastest = fastest.min(start.elapsed().as_secs_f64() * 1e6);
+            }
+            Err(_) => {
+                let taken = start.elapsed();
+                let mut arena = AlignedBytes::zeroed(model.arena_len());
+                let start = Instant::now();
+                std::hint::black_box(Session::new(&model, &mut arena)?);
+                fastest = fastest.min((taken + start.elapsed()).as_secs_f64() * 1e6);
+            }
+        }
     }
     Ok(fastest)
 }

@@ -15,7 +15,7 @@ use super::{CheckFailed, Global, artifact, check_number, peers};
 /// Longest measurement, a day.
 const MOST_SECONDS: f64 = 86_400.0;
 
-/// Time a .tfc file on this machine: one sample, one thread, beside the same network dense.
+/// Time a .tfc file on this machine, one sample at a time, beside the same network dense.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The artifact: model.tfc.
@@ -54,7 +54,9 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     check_number("--min-speedup", args.min_speedup.unwrap_or(0.0), f64::MAX)?;
     let bytes = artifact::read(&args.model)?;
     let artifact = artifact::parse(&args.model, &bytes)?;
+    let threads = global.threads.map_or(1, usize::from);
     if let Some(folder) = &args.peers {
+        ensure!(threads == 1, "--peers compares engines on one thread; leave --threads out");
         let onnx = args.onnx.clone().unwrap_or_else(|| args.model.with_extension("onnx"));
         ensure!(onnx.is_file(), "{}: not found; name the network's ONNX file with --onnx", onnx.display());
         let rows = compare(&bytes, &onnx, folder, args.seconds)?;
@@ -75,7 +77,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let elements = artifact.header().input.shape.elements().unwrap_or(0) as usize;
     let input = ramp(elements);
     let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let measured = latencies(&files, &input, args.seconds)?;
+    let measured = latencies(&files, &input, args.seconds, threads)?;
     let base = measured[0].p50_us;
     let rows: Vec<Row> = names
         .into_iter()
@@ -109,6 +111,7 @@ fn text(rows: &[Row]) -> String {
         ("init us", Align::Right),
         ("file", Align::Right),
         ("arena", Align::Right),
+        ("prepared", Align::Right),
     ];
     let summary = table(
         &columns,
@@ -124,6 +127,7 @@ fn text(rows: &[Row]) -> String {
                 us(l.init_us),
                 bytes(l.file_bytes as u64),
                 bytes(l.arena_bytes as u64),
+                bytes(l.prepared_bytes as u64),
             ]
         }),
     );
@@ -135,11 +139,15 @@ fn text(rows: &[Row]) -> String {
         ("ratio", Align::Right),
     ];
     let first = &rows[0].latency.steps;
-    let twin = rows.get(1).map(|row| &row.latency.steps).filter(|steps| steps.len() == first.len());
+    // By name: what is fused or copied differs from file to file.
+    let other = |name: &str| {
+        let steps = &rows.get(1)?.latency.steps;
+        steps.iter().find(|step| step.name == name).map(|step| step.p50_us)
+    };
     let steps = table(
         &columns,
-        first.iter().enumerate().map(|(index, step)| {
-            let dense = twin.map(|steps| steps[index].p50_us);
+        first.iter().map(|step| {
+            let dense = other(&step.name);
             let show = |text: Option<String>| text.unwrap_or_default();
             vec![
                 step.name.clone(),

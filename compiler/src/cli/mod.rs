@@ -45,6 +45,10 @@ struct Cli {
     /// No progress and no messages on stderr but errors.
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Threads: of one sample for bench [default there: 1], of all work on the processor elsewhere
+    /// [default: one a core].
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +83,7 @@ enum Format {
 struct Global {
     format: Format,
     quiet: bool,
+    threads: Option<std::num::NonZeroUsize>,
 }
 
 /// A check that a person asked for did not hold.
@@ -89,7 +94,11 @@ struct CheckFailed(String);
 /// Parses the arguments, runs the verb and reports its error on one line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let global = Global { format: cli.format, quiet: cli.quiet };
+    let global = Global { format: cli.format, quiet: cli.quiet, threads: cli.threads };
+    if let Some(threads) = cli.threads {
+        // Fails only where the pool is already there, and nothing has asked for it.
+        _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+    }
     let result = match cli.verb {
         Verb::Compile(args) => compile::run(&args, global),
         Verb::Train(args) => train::run(&args, global),

@@ -78,38 +78,54 @@ impl Grid {
         self.channels * self.spread().plane
     }
 
-    /// Calls `f` with the start of each run of pixels that are consecutive in a plane, in the plane
-    /// and in the grid, where they are a vector apart, and their number.
+    /// Calls `f` with the start of each row of pixels of a row of tiles, in the plane and in the
+    /// grid. There, pixels of one tile are a vector apart, and those of its neighbour next to them.
     #[inline(always)]
-    fn for_runs(&self, plane: usize, w: usize, mut f: impl FnMut(usize, usize, usize)) {
-        let (spread, [rows, cols]) = (self.spread(), self.tile);
+    fn for_rows(&self, plane: usize, w: usize, mut f: impl FnMut(usize, usize)) {
+        let (spread, rows) = (self.spread(), self.tile[0]);
         for c in 0..self.channels {
             for y in 0..rows * self.lanes[0] {
-                let to = c * spread.plane + spread.first + y % rows * spread.row + y / rows * self.lanes[1];
-                for b in 0..self.lanes[1] {
-                    f(c * plane + y * w + b * cols, to + b, cols);
-                }
+                let grid = c * spread.plane + spread.first + y % rows * spread.row + y / rows * self.lanes[1];
+                f(c * plane + y * w, grid);
             }
         }
     }
 
     /// Writes the planes of `x` to the grid, without its halo.
     pub(crate) fn scatter(&self, x: &[f32], at: Layout, to: &mut [f32]) {
-        let vector = self.vector();
-        self.for_runs(at.plane, at.row, |plane, grid, n| {
-            let from = x.get(plane..plane + n).unwrap_or_default();
-            let to = to.get_mut(grid..).unwrap_or_default().iter_mut().step_by(vector);
-            from.iter().zip(to).for_each(|(x, to)| *to = *x);
+        match self.lanes[1] {
+            4 => self.scatter_rows::<4>(x, at, to),
+            _ => self.scatter_rows::<2>(x, at, to),
+        }
+    }
+
+    #[inline(always)]
+    fn scatter_rows<const TILES: usize>(&self, x: &[f32], at: Layout, to: &mut [f32]) {
+        let (cols, vector) = (self.tile[1], self.vector());
+        self.for_rows(at.plane, at.row, |plane, grid| {
+            let mut tiles = [&[][..]; TILES];
+            for (b, tile) in tiles.iter_mut().enumerate() {
+                *tile = x.get(plane + b * cols..plane + (b + 1) * cols).unwrap_or_default();
+            }
+            let to = to.get_mut(grid..).unwrap_or_default().chunks_mut(vector);
+            for (j, to) in to.take(cols).enumerate() {
+                if let Some(to) = to.first_chunk_mut::<TILES>() {
+                    *to = core::array::from_fn(|b| tiles[b].get(j).copied().unwrap_or(0.0));
+                }
+            }
         });
     }
 
     /// Writes the grid to planes.
     pub(crate) fn gather(&self, x: &[f32], at: Layout, to: &mut [f32]) {
-        let vector = self.vector();
-        self.for_runs(at.plane, at.row, |plane, grid, n| {
-            let from = x.get(grid..).unwrap_or_default().iter().step_by(vector);
-            let to = to.get_mut(plane..plane + n).unwrap_or_default();
-            from.zip(to).for_each(|(x, to)| *to = *x);
+        let (cols, vector) = (self.tile[1], self.vector());
+        self.for_rows(at.plane, at.row, |plane, grid| {
+            for b in 0..self.lanes[1] {
+                let from = x.get(grid + b..).unwrap_or_default().iter().step_by(vector);
+                let start = plane + b * cols;
+                let to = to.get_mut(start..start + cols).unwrap_or_default();
+                from.zip(to).for_each(|(x, to)| *to = *x);
+            }
         });
     }
 }

@@ -19,6 +19,8 @@ pub(crate) mod planes;
 #[cfg(feature = "alloc")]
 pub(crate) mod pool;
 mod scalar;
+#[cfg(feature = "alloc")]
+pub(crate) mod team;
 mod weights;
 
 use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};

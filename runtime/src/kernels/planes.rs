@@ -9,11 +9,13 @@
 #![allow(clippy::needless_range_loop)]
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use tfc_formats::op::Activation;
 
 use super::Kernels;
 use super::arch::{Kernel, Tap, Taps, Vector, load, store};
+use super::team::Team;
 use crate::ops::activation;
 
 /// Most vectors of a tile whose channels come one at a time.
@@ -56,6 +58,15 @@ impl Blocks {
         let cost = |&(size, cycles): &(usize, f32)| taps(size) as f32 * cycles;
         let least = |a: (usize, f32), b: (usize, f32)| if cost(&b) < cost(&a) { b } else { a };
         CYCLES.into_iter().reduce(least).map_or(1, |(size, _)| size)
+    }
+
+    /// Rows of a block, and where the taps of each end.
+    fn ends(&self) -> (usize, &[usize]) {
+        match self {
+            Self::One(taps) => (1, taps.ends()),
+            Self::Two(taps) => (2, taps.ends()),
+            Self::Four(taps) => (4, taps.ends()),
+        }
     }
 
     /// Bytes on the heap.
@@ -101,6 +112,8 @@ pub(crate) struct Spread {
 /// Vectors of all channels of a convolution to compute.
 pub(crate) struct Planes<'a> {
     pub(crate) blocks: &'a Blocks,
+    /// The block of the first channel of `out`.
+    pub(crate) first: usize,
     /// One a channel, or none.
     pub(crate) bias: &'a [f32],
     pub(crate) source: &'a [f32],
@@ -119,8 +132,37 @@ pub(crate) struct Planes<'a> {
 
 impl Planes<'_> {
     /// Runs it; `None` if a length contradicts another.
-    pub(crate) fn run(self, kernels: Kernels) -> Option<()> {
-        kernels.dispatch(self)
+    pub(crate) fn run(self, kernels: Kernels, team: Team) -> Option<()> {
+        let (size, ends) = self.blocks.ends();
+        let all = ends.last().copied().unwrap_or(0);
+        let parts = team.parts(all * size * self.extent[0] * self.extent[1]);
+        if parts == 1 {
+            return kernels.dispatch(self);
+        }
+        // Each thread gets blocks with as many taps.
+        let block = |part: usize| ends.partition_point(|end| *end * parts < all * part);
+        let cut: Vec<Range<usize>> = (0..parts)
+            .map(|part| {
+                let end = if part + 1 == parts { ends.len() } else { block(part + 1) };
+                block(part) * size * self.to.plane..(end * size * self.to.plane).min(self.out.len())
+            })
+            .collect();
+        let Self { out, residual, bias, .. } = self;
+        let rest = Self { out: &mut [], residual: None, ..self };
+        team.each(out, &cut, |part, out| {
+            let first = block(part);
+            let residual = match residual {
+                Some((data, spread)) => Some((data.get(first * size * spread.plane..)?, spread)),
+                None => None,
+            };
+            let bias = bias.get(first * size..).unwrap_or_default();
+            kernels.dispatch(Planes { out, first, bias, residual, ..rest.shared() })
+        })
+    }
+
+    /// All but what is written.
+    fn shared(&self) -> Planes<'_> {
+        Planes { out: &mut [], ..*self }
     }
 }
 
@@ -201,7 +243,8 @@ impl Planes<'_> {
         for block in 0..channels.div_ceil(R) {
             let mut bias = [0.0; R];
             bias.iter_mut().zip(self.bias.get(block * R..).unwrap_or_default()).for_each(|(to, b)| *to = *b);
-            let sums = taps.sums::<V, M, N, S>(block, self.source, source, self.source_row, bias)?;
+            let sums =
+                taps.sums::<V, M, N, S>(self.first + block, self.source, source, self.source_row, bias)?;
             for r in 0..R.min(channels - block * R) {
                 for m in 0..M {
                     self.put(sums[r][m], block * R + r, i + m, j * V::LANES)?;

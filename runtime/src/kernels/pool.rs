@@ -1,12 +1,14 @@
 //! Pooling of planes, a vector of windows at a time.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use tfc_formats::op::Pool;
 
 use super::Kernels;
 use super::arch::{Kernel, Vector, load, store};
-use crate::tensor::{LINE, Tensor, TensorMut};
+use super::team::Team;
+use crate::tensor::{LINE, Layout, Tensor, TensorMut};
 
 /// What a window becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,21 @@ pub(crate) struct Windows<'a, 'o> {
 
 impl Windows<'_, '_> {
     /// `None` if the lengths contradict each other.
-    pub(crate) fn run(self, kernels: Kernels) -> Option<()> {
-        kernels.dispatch(self)
+    pub(crate) fn run(self, kernels: Kernels, team: Team) -> Option<()> {
+        let Self { fold, spec, x, out } = self;
+        let at = out.at;
+        let window = usize::from(spec.kernel[0]) * usize::from(spec.kernel[1]);
+        // A window takes two loads and more for each element.
+        let parts = team.parts(4 * at.len() * window / kernels.lanes());
+        let channel = |part: usize| at.c * part / parts;
+        let cut: Vec<Range<usize>> =
+            (0..parts).map(|part| channel(part) * at.plane..channel(part + 1) * at.plane).collect();
+        team.each(out.data, &cut, |part, data| {
+            let channels = channel(part)..channel(part + 1);
+            let x = Tensor { data: x.data.get(channels.start * x.at.plane..)?, at: x.at };
+            let at = Layout { c: channels.len(), ..at };
+            kernels.dispatch(Windows { fold, spec, x, out: &mut TensorMut { data, at } })
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use super::plan::Place;
 use super::strips::{At, Columns};
 use crate::kernels::grid::{Grid, Halo};
 use crate::kernels::planes::{Blocks, Planes, SLACK, Spread};
+use crate::kernels::team::Team;
 use crate::kernels::{Kernels, Weights};
 use crate::tensor::{Tensor, TensorMut};
 
@@ -101,10 +102,12 @@ impl ConvPlan {
                 u32::try_from(start.checked_add_signed(grid.offset([row, column]))?).ok()
             }
         };
-        let rows: Vec<Vec<(u32, f32)>> = rows
+        let mut rows: Vec<Vec<(u32, f32)>> = rows
             .iter()
             .map(|row| row.iter().map(|(at, value)| Some((offset(*at)?, *value))).collect())
             .collect::<Option<_>>()?;
+        // Strips are in the order of columns of the kernel, and weights of its rows.
+        rows.iter_mut().for_each(|row| row.sort_unstable_by_key(|(offset, _)| *offset));
         let blocks = Blocks::new(&rows, Blocks::best(&rows));
         let bias = (0..out.at.c).map(|o| weights.bias(o)).collect::<Option<_>>()?;
         let residual = residual.map(Place::spread);
@@ -127,7 +130,7 @@ impl ConvPlan {
 
     pub(super) fn run(
         &self,
-        kernels: Kernels,
+        (kernels, team): (Kernels, Team),
         x: Tensor<'_>,
         residual: Option<Tensor<'_>>,
         out: TensorMut<'_>,
@@ -138,6 +141,7 @@ impl ConvPlan {
         let whole = run(out.at.h);
         let mut planes = Planes {
             blocks: &self.blocks,
+            first: 0,
             bias: &self.bias,
             source: x.data,
             source_row: 0,
@@ -149,11 +153,11 @@ impl ConvPlan {
             activation: self.activation,
         };
         match &self.source {
-            Source::Planes => planes.run(kernels),
+            Source::Planes => planes.run(kernels, team),
             Source::Grid { grid, stride, extent } => {
                 planes.source_row = stride * grid.spread().row;
                 (planes.stride, planes.extent) = (*stride, *extent);
-                planes.run(kernels)
+                planes.run(kernels, team)
             }
             Source::Strips(strips) => {
                 for (band, copies) in strips.bands().iter().enumerate() {
@@ -169,7 +173,7 @@ impl ConvPlan {
                         residual: planes.residual.map(|(data, spread)| (data, moved(spread))),
                         ..planes
                     }
-                    .run(kernels)?;
+                    .run(kernels, team)?;
                 }
                 Some(())
             }

@@ -17,6 +17,7 @@ use crate::input;
 use crate::kernels::Kernels;
 use crate::kernels::grid::GridMeans;
 use crate::kernels::pool::{Fold, Means, Windows};
+use crate::kernels::team::Team;
 use crate::model::Model;
 use crate::ops::{self, Inputs};
 use crate::tensor::{LINE, Tensor, TensorMut};
@@ -33,6 +34,8 @@ pub enum PrepareError {
     },
     /// The values do not fit the address space.
     TooLarge,
+    /// The system gives no more threads.
+    Threads,
 }
 
 impl core::fmt::Display for PrepareError {
@@ -42,6 +45,7 @@ impl core::fmt::Display for PrepareError {
                 write!(f, "step {step} reads a value that no step before it wrote; compile the network again")
             }
             Self::TooLarge => write!(f, "the values do not fit the address space"),
+            Self::Threads => write!(f, "the system gives no more threads; ask for fewer"),
         }
     }
 }
@@ -74,7 +78,18 @@ impl<'m> Prepared<'m> {
             prepared: self,
             memory: alloc::vec![0.0; LINE + scratch_len + self.plan.arena_len],
             scratch_len,
+            #[cfg(feature = "threads")]
+            pool: None,
         }
+    }
+
+    /// As [`session`](Self::session), with several threads for each sample. Layers that take less
+    /// than some 20 microseconds stay on one.
+    #[cfg(feature = "threads")]
+    pub fn session_on(&self, threads: usize) -> Result<PreparedSession<'_, 'm>, PrepareError> {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = if threads > 1 { Some(builder.build().map_err(|_| PrepareError::Threads)?) } else { None };
+        Ok(PreparedSession { pool: pool.map(alloc::sync::Arc::new), ..self.session() })
     }
 
     /// Bytes of expanded weights on the heap.
@@ -104,6 +119,9 @@ pub struct PreparedSession<'p, 'm> {
     /// Begins somewhere in a cache line; used from the next one.
     memory: Vec<f32>,
     scratch_len: usize,
+    /// Where there are several threads.
+    #[cfg(feature = "threads")]
+    pool: Option<alloc::sync::Arc<rayon::ThreadPool>>,
 }
 
 impl PreparedSession<'_, '_> {
@@ -117,7 +135,7 @@ impl PreparedSession<'_, '_> {
     pub fn run_observed(
         &mut self,
         input: &[f32],
-        observer: &mut dyn FnMut(usize),
+        observer: &mut (dyn FnMut(usize) + Send),
     ) -> Result<&[f32], RunError> {
         input::write(input, self.input()?)?;
         self.run_tasks(observer)
@@ -146,11 +164,24 @@ impl PreparedSession<'_, '_> {
         Ok(TensorMut { data, at: place.at })
     }
 
-    fn run_tasks(&mut self, observer: &mut dyn FnMut(usize)) -> Result<&[f32], RunError> {
+    #[cfg(feature = "threads")]
+    fn run_tasks(&mut self, observer: &mut (dyn FnMut(usize) + Send)) -> Result<&[f32], RunError> {
+        match self.pool.clone() {
+            Some(pool) => pool.install(|| self.run_on(Team(pool.current_num_threads()), observer)),
+            None => self.run_on(Team(1), observer),
+        }
+    }
+
+    #[cfg(not(feature = "threads"))]
+    fn run_tasks(&mut self, observer: &mut (dyn FnMut(usize) + Send)) -> Result<&[f32], RunError> {
+        self.run_on(Team(1), observer)
+    }
+
+    fn run_on(&mut self, team: Team, observer: &mut (dyn FnMut(usize) + Send)) -> Result<&[f32], RunError> {
         let prepared = self.prepared;
         for (step, task) in prepared.plan.tasks.iter().enumerate() {
             let (scratch, arena) = self.parts();
-            run_task(prepared, task, scratch, arena).ok_or(RunError::Step { step })?;
+            run_task(prepared, team, task, scratch, arena).ok_or(RunError::Step { step })?;
             observer(step);
         }
         let output = prepared.plan.output.range.clone();
@@ -160,7 +191,13 @@ impl PreparedSession<'_, '_> {
 }
 
 /// Parts the arena into the output and what lies before and behind it.
-fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena: &mut [f32]) -> Option<()> {
+fn run_task(
+    prepared: &Prepared<'_>,
+    team: Team,
+    task: &Task<'_>,
+    scratch: &mut [f32],
+    arena: &mut [f32],
+) -> Option<()> {
     let (arena, after) = arena.split_at_mut_checked(task.output.range.end)?;
     let (before, data) = arena.split_at_mut_checked(task.output.range.start)?;
     let out = TensorMut { data, at: task.output.at };
@@ -172,12 +209,13 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
         };
         inputs.push(Tensor { data, at: place.at }).ok()?;
     }
-    run_work(prepared, task, &inputs, TensorMut { data: &mut *out.data, at: out.at }, scratch)?;
+    run_work(prepared, team, task, &inputs, TensorMut { data: &mut *out.data, at: out.at }, scratch)?;
     task.halo.as_ref().map_or(Some(()), |halo| halo.run(prepared.kernels, out.data))
 }
 
 fn run_work(
     prepared: &Prepared<'_>,
+    team: Team,
     task: &Task<'_>,
     inputs: &Inputs<'_>,
     mut out: TensorMut<'_>,
@@ -186,7 +224,7 @@ fn run_work(
     let kernels = prepared.kernels;
     let x = *inputs.first()?;
     match &task.work {
-        Work::Conv(conv) => conv.run(kernels, x, inputs.get(1).copied(), out, scratch),
+        Work::Conv(conv) => conv.run((kernels, team), x, inputs.get(1).copied(), out, scratch),
         Work::Scatter => {
             task.output.grid?.scatter(x.data, x.at, out.data);
             Some(())
@@ -197,7 +235,7 @@ fn run_work(
         }
         Work::Dense(dense) => dense.run(prepared.kernels, *inputs.first()?, out),
         Work::Pool(fold, spec, activation) => {
-            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(kernels)?;
+            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(kernels, team)?;
             if *fold == Fold::Sum {
                 ops::pool::divide(*spec, x, &mut out);
             }

@@ -68,7 +68,7 @@ impl Columns {
         let uses: usize =
             taps.iter().filter(|(at, _)| !together.is_aligned(*at, lanes)).map(|(_, n)| n).sum();
         let saved = uses * (out.h * out.w).div_ceil(lanes) / 10;
-        Some(if (apart.len - together.len) / lanes < saved { apart } else { together })
+        Some(if apart.len.saturating_sub(together.len) / lanes < saved { apart } else { together })
     }
 
     fn with_classes(
@@ -107,6 +107,8 @@ impl Columns {
             strips.strips.push(Strip { channel, origin, first, place: strips.len..end });
             strips.len = end;
         }
+        // Positions are gone over even where no weight reads any.
+        strips.len = strips.len.max(strips.band * out.w);
         u32::try_from(strips.len).ok()?;
         for first in (0..out.h).step_by(strips.band) {
             let moved = |strip: &Strip| Strip { first: strip.first + first as isize, ..strip.clone() };

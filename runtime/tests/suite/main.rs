@@ -1,7 +1,9 @@
 //! The ops and sessions of the runtime, through its public interface.
 
 mod arena;
+mod cases;
 mod common;
+mod networks;
 mod ops;
 mod oracle;
 #[cfg(feature = "alloc")]

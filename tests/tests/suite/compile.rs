@@ -173,6 +173,7 @@ fn names_in_json_are_stable() {
         "p50_us",
         "p90_us",
         "p99_us",
+        "prepared_bytes",
         "ratio",
         "runs",
     ];

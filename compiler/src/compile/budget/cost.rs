@@ -53,7 +53,7 @@ fn timed(
             let steps = steps.into_iter().map(|step| (step.name, step.share * us));
             Timed { us, steps: steps.collect() }
         };
-        return Ok(latencies(files, &input, seconds)?.into_iter().map(timed).collect());
+        return Ok(latencies(files, &input, seconds, 1)?.into_iter().map(timed).collect());
     };
     let predicted = |file: &&[u8]| {
         let bytes = AlignedBytes::from(*file);

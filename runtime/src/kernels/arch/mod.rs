@@ -7,9 +7,14 @@ mod slices;
 #[cfg(feature = "alloc")]
 mod tile;
 mod vector;
-#[cfg(target_arch = "x86_64")]
-mod x86_64;
 
+// One of these is the module of the instruction sets that this target may have.
+#[cfg_attr(target_arch = "x86_64", path = "x86_64.rs")]
+#[cfg_attr(all(target_arch = "aarch64", target_feature = "neon"), path = "aarch64.rs")]
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "wasm32.rs")]
+mod isa;
+
+pub(super) use isa::Isa;
 #[cfg(feature = "alloc")]
 pub(super) use rows::{Element, add_scaled, dots};
 #[cfg(feature = "alloc")]
@@ -17,8 +22,6 @@ pub(super) use slices::Slices;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, store};
 pub(super) use vector::{Portable, Vector};
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86_64::Isa;
 
 /// A loop that is compiled for each instruction set.
 pub(super) trait Kernel {
@@ -28,24 +31,4 @@ pub(super) trait Kernel {
     /// Runs it. It and all that it calls for each vector are `inline(always)`, so that they are
     /// compiled with the instructions that `V` needs.
     fn run<V: Vector>(self) -> Self::Output;
-}
-
-/// An instruction set beyond the portable code that this processor has: here, none.
-#[cfg(not(target_arch = "x86_64"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {}
-
-#[cfg(not(target_arch = "x86_64"))]
-impl Isa {
-    pub(super) fn available() -> impl Iterator<Item = Self> {
-        core::iter::empty()
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {}
-    }
-
-    pub(super) fn dispatch<K: Kernel>(self, _: K) -> K::Output {
-        match self {}
-    }
 }

@@ -36,6 +36,11 @@ impl<const R: usize> Taps<R> {
         all
     }
 
+    /// Where the taps of each block end.
+    pub(in crate::kernels) fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
     /// Bytes on the heap.
     pub(in crate::kernels) fn bytes(&self) -> usize {
         size_of_val(self.taps.as_slice()) + size_of_val(self.ends.as_slice())

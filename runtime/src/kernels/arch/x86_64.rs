@@ -175,7 +175,8 @@ macro_rules! vector {
 
             #[inline(always)]
             fn mul_add_one(a: f32, b: f32, c: f32) -> f32 {
-                a.mul_add(b, c)
+                // SAFETY: named only beneath `dispatch`, which runs where the instructions are.
+                unsafe { _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c))) }
             }
 
             #[inline(always)]
