@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::compile::{Budget, Compiled, Context, Event, Goal, LowRank, Options, Work, compile};
 use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
+use crate::plan::Target;
 use crate::prune::{Method, Scope};
 use crate::train::Distill;
 use anyhow::{Result, bail};
@@ -83,8 +84,8 @@ pub(super) struct Args {
     /// Largest file, e.g. 60kB (1 kB is 1000 bytes, 1 kiB 1024): as accurate as that permits.
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_bytes: Option<u64>,
-    /// Longest median time of one sample on one thread of this machine, e.g. 200us or 1.5ms: as
-    /// accurate as that permits.
+    /// Longest median time of one sample on one thread of this machine, or longest predicted time on
+    /// --target, e.g. 200us or 1.5ms: as accurate as that permits.
     #[arg(long, value_name = "TIME", value_parser = micros)]
     max_latency: Option<f64>,
     /// What scores a weight: mfbp, mfbp-inflate, tri, tri-relative, magnitude or random.
@@ -122,6 +123,11 @@ pub(super) struct Args {
     /// Temperature of distillation.
     #[arg(long, default_value_t = 4.0)]
     temperature: f32,
+    /// Machine that the artifact is for: a name or a file of tfc tune. The encoding of each layer is
+    /// the fastest predicted there, none slower than dense; of those within 5%, the smallest. Without
+    /// it, the smallest encoding. --max-latency is then predicted, too.
+    #[arg(long, value_name = "NAME|FILE")]
+    target: Option<String>,
     /// How weights are stored: auto (f16 where outputs agree) or f32.
     #[arg(long, default_value = "auto", value_parser = ["auto", "f32"])]
     precision: String,
@@ -191,7 +197,8 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
         check_distinct(report, &args.input)?;
         check_distinct(report, &output)?;
     }
-    let options = options(args, data.is_some(), calibration.is_some());
+    let target = args.target.as_deref().map(Target::find).transpose()?;
+    let options = Options { target, ..options(args, data.is_some(), calibration.is_some()) };
     let nearest = output.with_extension("nearest.tfc");
     if matches!(options.goal, Goal::Budget(_)) {
         check_writable(&nearest, args.force)?;
@@ -303,6 +310,7 @@ fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
         rank: args.rank,
         iterations: args.iterations,
         solver: args.solver,
+        target: None,
         half: args.precision == "auto",
         one_shot: args.one_shot || calibrates && args.sparsity.is_some(),
         calibration_samples: args.calibration_samples.unwrap_or(CALIBRATION_SAMPLES),

@@ -21,6 +21,7 @@ mod progress;
 mod run;
 mod train;
 mod training;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,7 @@ enum Verb {
     Run(run::Args),
     Eval(eval::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
     Diff(diff::Args),
     Graph(graph::Args),
     /// List the adapters that can train.
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args, global),
         Verb::Eval(args) => eval::run(&args, global),
         Verb::Bench(args) => bench::run(&args, global),
+        Verb::Tune(args) => tune::run(&args, global),
         Verb::Diff(args) => diff::run(&args, global),
         Verb::Graph(args) => graph::run(&args),
         Verb::Devices => devices::run(global),

@@ -73,6 +73,17 @@ impl Bar {
         }
     }
 
+    /// Shows how many turns of timing layers are done; in a log, that they begin.
+    pub(super) fn tuning(&mut self, done: usize, of: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+            bar.set_message("timing layers");
+        } else if self.log && done == 1 {
+            complain(&format!("timing layers, {of} turns"));
+        }
+    }
+
     /// Says that an artifact on the way to a budget begins.
     pub(super) fn attempt(&mut self, number: usize, zeros: f64) {
         let text = format!("point {number}: {:.2}% of weights zero", 100.0 * zeros);

@@ -9,7 +9,7 @@ use super::options::{Goal, LowRank, Options};
 use super::precision::{self, Chosen};
 use super::stage::Split;
 use super::{CompileError, low_rank, weights_removed};
-use crate::encode::{Encoded, Precision, encode};
+use crate::encode::{Encoded, Precision, encode_for};
 use crate::execute::{self, Inputs};
 use crate::passes;
 
@@ -69,21 +69,21 @@ pub(super) fn finish(
     calibration: Option<&Samples>,
     limits: &Limits,
 ) -> Result<Finished, CompileError> {
-    let (mut network, passes) = passes::run(trained)?;
+    let (mut network, passes) = passes::run(trained, options.block)?;
     let removed = weights_removed(trained, &network);
     // A share of zeros that was asked for is kept: factors have none.
     let mut reasons = Vec::new();
     if let (LowRank::Auto, false, Some(data)) =
         (options.low_rank, matches!(options.goal, Goal::Sparsity(_)), data)
     {
-        reasons = low_rank::shrink(&mut network, &data.validation, options.half)?;
+        reasons = low_rank::shrink(&mut network, &data.validation, options)?;
     }
     let inputs = match (data, calibration) {
         (Some(data), _) => Inputs::Samples(&data.validation),
         (None, Some(calibration)) => Inputs::Samples(calibration),
         (None, None) => Inputs::Random { count: PROBES, seed: options.seed },
     };
-    let chosen = precision::choose(&network, &inputs, options.half)?;
+    let chosen = precision::choose(&network, &inputs, options)?;
     let excess = |encoded: &Encoded| {
         let error = match (limits.error, data) {
             (Some(_), Some(data)) => Some(execute::score(&encoded.bytes, &data.validation)?.error_percent()),
@@ -105,7 +105,8 @@ pub(super) fn finish(
         (Precision::F32, "kept f32, since f16 would break the limit on validation error"),
     ] {
         if least > 0.0 && options.half {
-            let other = encode(&network, &vec![precision; network.tensors.len()])?;
+            let precisions = vec![precision; network.tensors.len()];
+            let other = encode_for(&network, &precisions, options.target.as_ref())?;
             let found = excess(&other)?;
             if found < least {
                 (encoded, least, notes) = (other, found, vec![note.to_owned()]);

@@ -4,16 +4,18 @@ use std::fmt;
 
 use tfc_formats::dataset::Samples;
 use tfc_formats::network::Network;
-use tfc_formats::op::Op;
+use tfc_formats::op::{Dense, Op, Shape};
 
 use super::CompileError;
+use super::options::Options;
 use crate::device::Device;
-use crate::encode::{Encoded, Precision, encode};
+use crate::encode::{Encoded, Precision, encode_for};
 use crate::execute;
 use crate::factorize::{
     self, Factors, GroupKind, Iteration, Link, Matrix, Rank, Svd, add_tensor, factorize, groups,
     replace_convolutions, replace_layer, sweep,
 };
+use crate::plan::{Layer, Stored, Target, Weights};
 
 /// Indices of the dense nodes with a weight of their own that is applied as it is stored.
 fn dense_nodes(network: &Network) -> Vec<usize> {
@@ -149,16 +151,30 @@ impl fmt::Display for Quality {
     }
 }
 
+/// Predicted cost of the products with two factors of a matrix.
+fn thin_cost(target: &Target, matrix: &Matrix, rank: usize, precision: Precision) -> f64 {
+    let product = |inputs: usize, outputs: usize| {
+        let values = vec![1.0; inputs * outputs];
+        let stored = Stored { blocks: None, half: precision == Precision::F16 };
+        let weights = Some(Weights { values: &values, cols: inputs, stored });
+        let op = Op::Dense(Dense { out_features: outputs as u32, transposed: false });
+        let [x, out] = [inputs, outputs].map(|n| Shape::vector(n as u32));
+        target.cost(&Layer { op, x, out, weights })
+    };
+    product(matrix.cols, rank) + product(rank, matrix.rows)
+}
+
 /// Tries to replace each dense layer by two thin factors where that takes fewer bytes than its
-/// encoding, no more multiply-accumulates, and neither validation errors nor loss grow; keeps the
+/// encoding, no more time, and neither validation errors nor loss grow; keeps the
 /// thinnest that passes. Returns for each layer why it is as it is.
 pub(super) fn shrink(
     network: &mut Network,
     validation: &Samples,
-    half: bool,
+    options: &Options,
 ) -> Result<Vec<(String, String)>, CompileError> {
-    let precision = if half { Precision::F16 } else { Precision::F32 };
-    let encoded = |network: &Network| encode(network, &vec![precision; network.tensors.len()]);
+    let target = options.target.as_ref();
+    let precision = if options.half { Precision::F16 } else { Precision::F32 };
+    let encoded = |network: &Network| encode_for(network, &vec![precision; network.tensors.len()], target);
     let quality = |encoded: &Encoded| {
         let outputs = execute::outputs_of(&encoded.bytes, validation)?;
         let errors = execute::score_outputs(&outputs, validation).errors;
@@ -173,11 +189,18 @@ pub(super) fn shrink(
         let Some(node) = network.nodes.iter().position(|n| n.name == name) else { continue };
         let matrix = weight(network, node);
         let chosen = &best.candidates[&network.nodes[node].params[0]][0];
-        // Fewer bytes than the encoding, and no more multiply-accumulates than it has nonzeros.
+        // Fewer bytes than the encoding, and no more time on the target; without one, no more
+        // multiply-accumulates than it has nonzeros.
         let values = matrix.rows + matrix.cols;
-        let nonzeros = matrix.data.iter().filter(|w| **w != 0.0).count();
         let smaller = chosen.bytes.saturating_sub(1) / (precision.bytes() * values);
-        let most = smaller.min(nonzeros / values).min(matrix.rows.min(matrix.cols));
+        let smaller = smaller.min(matrix.rows.min(matrix.cols));
+        let most = match target.zip(chosen.cost) {
+            Some((target, limit)) => {
+                let cost = |rank| thin_cost(target, &matrix, rank, precision);
+                (1..=smaller).collect::<Vec<_>>().partition_point(|rank| cost(*rank) <= limit)
+            }
+            None => smaller.min(matrix.data.iter().filter(|w| **w != 0.0).count() / values),
+        };
         if most == 0 {
             reasons.push((name, "no rank is smaller and as fast".to_owned()));
             continue;

@@ -28,10 +28,13 @@ use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
 
 use crate::device::Device;
-use crate::encode::{Encoded, PRODUCER, Precision, encode};
+use crate::encode::{Candidate, Encoded, PRODUCER, Precision, encode};
 use crate::execute::{self, Score};
 use crate::passes;
-use crate::report::{CompileReport, ErrorPercent, Factorization, LayerChange, layers, zero_percent};
+use crate::plan::{Unit, predict};
+use crate::report::{
+    CompileReport, ErrorPercent, Factorization, LayerChange, TargetReport, layers, zero_percent,
+};
 use crate::train;
 use finish::{Finished, Limits, finish};
 use stage::{Listener, Split, Stage};
@@ -164,7 +167,16 @@ pub fn compile<D: Device>(
 
     let aligned = AlignedBytes::from(encoded.bytes.as_slice());
     let artifact = Artifact::parse(&aligned).map_err(execute::ExecuteError::from)?;
-    let layers = changes([&baseline, &network], &artifact, &encoded, &removed, &reasons);
+    let unit = options.target.as_ref().map(|target| target.unit);
+    let layers = changes([&baseline, &network], &artifact, &encoded, &removed, &reasons, unit);
+    let predicted = match &options.target {
+        Some(target) => {
+            let dense = AlignedBytes::from(dense.bytes.as_slice());
+            let dense = Artifact::parse(&dense).map_err(execute::ExecuteError::from)?;
+            Some(TargetReport::new(target, predict(target, &dense), predict(target, &artifact)))
+        }
+        None => None,
+    };
     let report = CompileReport {
         producer: PRODUCER.to_owned(),
         network: network.name.clone(),
@@ -183,6 +195,7 @@ pub fn compile<D: Device>(
         budget: searched,
         history,
         one_shot,
+        predicted,
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -234,6 +247,12 @@ fn check(
         }
         Goal::Budget(Budget { max_drop: Some(_), .. }) if data.is_none() => {
             return Err(CompileError::NeedsData);
+        }
+        Goal::Budget(Budget { max_latency_us: Some(_), .. })
+            if options.target.as_ref().is_some_and(|target| target.unit != Unit::Ns) =>
+        {
+            "a limit on latency is in time, but the target counts instructions; give a target in ns"
+                .to_owned()
         }
         Goal::Budget(_) if options.one_shot || calibration.is_some() => {
             "a budget needs labelled data, or none at all; pruning in one shot needs --sparsity".to_owned()
@@ -315,13 +334,17 @@ fn changes(
     encoded: &Encoded,
     removed: &BTreeMap<String, u64>,
     reasons: &[(String, String)],
+    unit: Option<Unit>,
 ) -> Vec<LayerChange> {
     let shapes = original.shapes().unwrap_or_default();
+    let cost = |candidate: &Candidate| {
+        candidate.cost.zip(unit).map_or(String::new(), |(cost, unit)| format!(" {cost:.0} {}", unit.name()))
+    };
     let why = |name: &str| {
         let node = network.nodes.iter().position(|node| node.name == name)?;
         let candidates = encoded.candidates.get(&network.weight(node)?)?;
         let weighed: Vec<String> =
-            candidates.iter().map(|c| format!("{} {} B", c.encoding, c.bytes)).collect();
+            candidates.iter().map(|c| format!("{} {} B{}", c.encoding, c.bytes, cost(c))).collect();
         let reason = reasons.iter().find(|(layer, _)| layer == name);
         let reason = reason.map_or(String::new(), |(_, reason)| format!("; low rank: {reason}"));
         Some(format!("chosen of {}{reason}", weighed.join(", ")))

@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use serde::{Serialize, Serializer};
 
 use crate::factorize::{self, Rank, Solver};
+use crate::plan::Target;
 use crate::prune::{Method, Scope};
 use crate::train::TrainOptions;
 
@@ -90,6 +91,8 @@ pub struct Options {
     /// Update rule of the tri-factorization.
     #[serde(serialize_with = "as_text")]
     pub solver: Solver,
+    /// Machine that the artifact is for: encodings are chosen by what they cost there.
+    pub target: Option<Target>,
     /// Whether weights may be stored as f16 where outputs agree; f32 otherwise.
     pub half: bool,
     /// Prune in one shot and correct the weights that remain, layer by layer, instead of fine-tuning.

@@ -3,7 +3,8 @@
 use tfc_formats::network::Network;
 
 use super::CompileError;
-use crate::encode::{Encoded, Precision, encode};
+use super::options::Options;
+use crate::encode::{Encoded, Precision, encode_for};
 use crate::execute::{Inputs, arg_max, outputs_for};
 
 /// Largest difference of outputs that counts as agreement, relative to the largest output.
@@ -32,16 +33,21 @@ pub(super) struct Chosen {
 
 /// Encodes with f16 weights where the outputs for the inputs agree with f32 weights: same
 /// predictions (of samples of data all but one in a thousand, or one) and values within 1% of the
-/// largest. All tensors are tried at once, then one by one. With f32 weights if not `half`.
-pub(super) fn choose(network: &Network, inputs: &Inputs<'_>, half: bool) -> Result<Chosen, CompileError> {
+/// largest. All tensors are tried at once, then one by one. With f32 weights where f16 is not wanted.
+pub(super) fn choose(
+    network: &Network,
+    inputs: &Inputs<'_>,
+    options: &Options,
+) -> Result<Chosen, CompileError> {
+    let target = options.target.as_ref();
     let tensors = network.tensors.len();
-    let exact = encode(network, &vec![Precision::F32; tensors])?;
-    if !half {
+    let exact = encode_for(network, &vec![Precision::F32; tensors], target)?;
+    if !options.half {
         return Ok(Chosen { encoded: exact, kept_f32: Vec::new() });
     }
     let reference = outputs_for(&exact.bytes, inputs)?;
     let attempt = |precisions: &[Precision]| -> Result<Option<Encoded>, CompileError> {
-        let encoded = encode(network, precisions)?;
+        let encoded = encode_for(network, precisions, target)?;
         let outputs = outputs_for(&encoded.bytes, inputs)?;
         Ok(agree(&reference, &outputs, may_flip(inputs)).then_some(encoded))
     };

@@ -134,6 +134,11 @@ impl Entries {
         self.row_len.iter().copied().max().unwrap_or(0)
     }
 
+    /// Number of entries.
+    pub(super) fn stored(&self) -> usize {
+        self.index.len()
+    }
+
     /// Bytes of the three sections, without alignment.
     pub(super) fn bytes(&self, precision: Precision) -> usize {
         let index = match self.width {

@@ -38,13 +38,18 @@ pub fn densify(artifact: &Artifact<'_>) -> Result<Vec<u8>, WriteError> {
 }
 
 fn dense(artifact: &Artifact<'_>, matrix: &Matrix, writer: &mut Writer) -> Matrix {
+    Matrix { storage: Storage::Dense { values: writer.f32s(&dense_values(artifact, matrix)) }, ..*matrix }
+}
+
+/// The elements of a matrix, zeros included, row by row.
+pub(crate) fn dense_values(artifact: &Artifact<'_>, matrix: &Matrix) -> Vec<f32> {
     let cols = matrix.cols as usize;
     let mut values = vec![NEARLY_ZERO; matrix.rows as usize * cols];
     let rows = artifact.rows(matrix).into_iter().flatten();
     for (row, to) in rows.zip(values.chunks_exact_mut(cols.max(1))) {
         row.filter(|(_, value)| *value != 0.0).for_each(|(column, value)| to[column as usize] = value);
     }
-    Matrix { storage: Storage::Dense { values: writer.f32s(&values) }, ..*matrix }
+    values
 }
 
 fn widen(artifact: &Artifact<'_>, array: Array, writer: &mut Writer) -> Array {

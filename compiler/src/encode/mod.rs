@@ -1,5 +1,5 @@
 //! A [`Network`] becomes a `.tfc` file: lower the graph to steps, choose an encoding for every
-//! matrix by its bytes, place the values in the arena, write.
+//! matrix by its bytes or by its time on a target, place the values in the arena, write.
 
 mod arena;
 mod csr;
@@ -8,6 +8,7 @@ mod lower;
 mod matrix;
 
 pub(crate) use csr::name as csr_name;
+pub(crate) use densify::dense_values;
 pub use densify::densify;
 pub use matrix::{Candidate, Precision};
 
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 use tfc_formats::artifact::{Dtype, Header, Step, Value, WriteError, Writer, scratch_len};
 use tfc_formats::network::{Network, NetworkError, TensorId};
 use tfc_formats::op::Shape;
+
+use crate::plan::Target;
 
 /// Name and version in the files that this build writes.
 pub const PRODUCER: &str = concat!("tfc ", env!("CARGO_PKG_VERSION"));
@@ -28,7 +31,8 @@ pub type Precisions = [Precision];
 pub struct Encoded {
     /// The `.tfc` file.
     pub bytes: Vec<u8>,
-    /// For each weight tensor, every encoding that was considered, the chosen one first, then by bytes.
+    /// For each weight tensor, every encoding that was considered, the chosen one first, then by
+    /// bytes, or by cost if there is a target.
     pub candidates: BTreeMap<TensorId, Vec<Candidate>>,
 }
 
@@ -61,10 +65,20 @@ pub enum EncodeError {
 ///
 /// The same network and precisions give the same bytes.
 pub fn encode(network: &Network, precisions: &Precisions) -> Result<Encoded, EncodeError> {
+    encode_for(network, precisions, None)
+}
+
+/// As [`encode`], with the encoding of every matrix that is fastest on a target, if there is one: the
+/// smallest of those within 5% of the least predicted time, and none that is slower than dense.
+pub fn encode_for(
+    network: &Network,
+    precisions: &Precisions,
+    target: Option<&Target>,
+) -> Result<Encoded, EncodeError> {
     let too_large = || EncodeError::ArenaTooLarge(network.name.clone());
     let graph = lower::lower(network)?;
     let mut writer = Writer::new();
-    let mut matrices = matrix::MatrixWriter::new(network, precisions);
+    let mut matrices = matrix::MatrixWriter::new(network, precisions, target);
 
     // Matrices first: how long their rows are decides the scratch, which decides the offsets.
     let mut steps = Vec::with_capacity(graph.steps.len());

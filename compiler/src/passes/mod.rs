@@ -1,6 +1,6 @@
 //! Passes over the graph of a finished network: the same outputs from fewer nodes and channels.
 //!
-//! Each pass is a file and an entry of a list that is repeated until nothing changes. They are
+//! Each pass is a file; all are repeated until nothing changes. They are
 //! applied to what is encoded, not to what is trained: training needs the statistics of batch norms
 //! and the weights behind masks where they are.
 //!
@@ -39,29 +39,31 @@ type Pass = fn(&mut Network) -> Result<Changes, NetworkError>;
 /// Passes that keep every weight that is not zero.
 const FOLDING: [Pass; 3] = [batch_norm::run, identity::run, unread::run];
 
-/// All passes.
-const ALL: [Pass; 4] = [batch_norm::run, identity::run, unread::run, dead_channels::run];
-
 /// Applies all passes to a checked network until nothing changes. The result computes the same
-/// function, up to rounding; nodes that are left keep their names.
-pub fn run(network: &Network) -> Result<(Network, Changes), NetworkError> {
-    fixed_point(network, &ALL)
+/// function, up to rounding; nodes that are left keep their names. Output channels that are pruned in
+/// blocks of `block` are removed in such blocks, so that those that stay are stored together.
+pub fn run(network: &Network, block: u8) -> Result<(Network, Changes), NetworkError> {
+    fixed_point(network, &|network| dead_channels::run(network, block))
 }
 
 /// As [`run`], but keeps all channels: the dense network that a pruned one is compared with.
 pub fn fold(network: &Network) -> Result<(Network, Changes), NetworkError> {
-    fixed_point(network, &FOLDING)
+    fixed_point(network, &|_| Ok(Changes::default()))
 }
 
 /// Terminates since every change removes a node or a channel.
-fn fixed_point(network: &Network, passes: &[Pass]) -> Result<(Network, Changes), NetworkError> {
+fn fixed_point(
+    network: &Network,
+    last: &dyn Fn(&mut Network) -> Result<Changes, NetworkError>,
+) -> Result<(Network, Changes), NetworkError> {
     let mut network = network.clone();
     let mut changes = Changes::default();
     loop {
         let before = changes;
-        for pass in passes {
+        for pass in FOLDING {
             changes += pass(&mut network)?;
         }
+        changes += last(&mut network)?;
         if changes == before {
             network.check()?;
             return Ok((network, changes));

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::budget::BudgetReport;
 use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
+use super::target::TargetReport;
 use crate::execute::Score;
 use crate::factorize::Iteration;
 use crate::one_shot::Corrected;
@@ -51,6 +52,9 @@ pub struct CompileReport {
     pub history: Vec<EpochStats>,
     /// What one-shot pruning did, where weights were corrected instead of fine-tuned.
     pub one_shot: Option<OneShotReport>,
+    /// What steps cost on the target, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<TargetReport>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
     /// Wall time.
@@ -200,6 +204,9 @@ impl CompileReport {
         }
         for change in self.layers.iter().filter(|change| !change.why.is_empty()) {
             let _ = writeln!(text, "{}: {}", change.layer.name, change.why);
+        }
+        if let Some(predicted) = &self.predicted {
+            text.push_str(&predicted.text());
         }
         let _ = writeln!(text, "passes: {}", self.passes);
         for (name, errors) in [("validation", &self.validation), ("test", &self.test)] {

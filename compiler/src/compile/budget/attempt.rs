@@ -11,6 +11,7 @@ use tfc_formats::network::{Network, TensorId};
 
 use super::super::CompileError;
 use super::super::finish::{Finished, Limits, ROUNDING, finish};
+use super::super::options::Options;
 use super::super::stage::{Event, Stage, no_rounds, zero_share};
 use super::allocate::{Choice, allocate, front};
 use super::cost::{Times, artifact, encoded, kept, latency};
@@ -181,7 +182,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
         self.fill(network, &self.stage.scores(network)?, &plan.keep, bytes)?.apply(&mut at_once);
         self.stage.tell(Event::Attempt { number: task.number, zeros: zero_share(&at_once) });
         if let (Some(data), Some(fine)) = (self.stage.data, task.fine) {
-            let file = artifact(&at_once, false)?;
+            let file = artifact(&at_once, &Options { half: false, ..self.stage.options.clone() })?;
             if execute::score(&file, &data.validation)?.error_percent() <= fine + ROUNDING {
                 *network = at_once;
                 return Ok(Vec::new());
@@ -230,9 +231,8 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             let masks = masks(factor);
             let mut thinner = network.clone();
             masks.apply(&mut thinner);
-            let half = self.stage.options.half;
-            let file = encoded(&thinner, half)?;
-            let found = artifact(&thinner, half)?.len() as f64;
+            let file = encoded(&thinner, self.stage.options)?;
+            let found = artifact(&thinner, self.stage.options)?.len() as f64;
             let better = best.as_ref().is_none_or(|(bytes, _)| {
                 if *bytes > limit { found < *bytes } else { found <= limit && found > *bytes }
             });
@@ -253,7 +253,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
 
     fn plan(&self, network: &Network, aim: Aim) -> Result<Plan, CompileError> {
         let curves = curves(self.stage, network, self.times.as_ref())?;
-        let rest = rest(network, self.stage.options.half)?;
+        let rest = rest(network, self.stage.options)?;
         let part =
             |cost: f64, limit: Option<f64>| limit.map_or(0.0, |limit| cost / limit.max(f64::MIN_POSITIVE));
         let (bytes, macs) = self.first;
@@ -303,7 +303,7 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
             validation_error = Some(execute::score_outputs(&outputs, &data.validation).error_percent());
             validation_loss = Some(execute::cross_entropy(file, &outputs, &data.validation)?);
         }
-        let (bytes, latency_us) = (file.len() as u64, latency(file, network)?);
+        let (bytes, latency_us) = (file.len() as u64, latency(file, network, self.stage.options)?);
         let prunable = prunable(network);
         let mut layers = Vec::new();
         for (index, node) in network.nodes.iter().enumerate() {
@@ -368,19 +368,19 @@ impl<D: Device> Attempts<'_, '_, '_, D> {
 /// Bytes of the file that are not of matrices which pruning makes smaller. Both are of the network
 /// after passes: those may remove channels, and then the matrices before them are larger than the
 /// file.
-fn rest(network: &Network, half: bool) -> Result<f64, CompileError> {
-    let (passed, _) = passes::run(network)?;
-    let file = encoded(&passed, half)?;
+fn rest(network: &Network, options: &Options) -> Result<f64, CompileError> {
+    let (passed, _) = passes::run(network, options.block)?;
+    let file = encoded(&passed, options)?;
     let matrix = |tensor| file.candidates.get(&tensor).and_then(|c| c.first()).map_or(0, |c| c.bytes);
     let matrices: usize = prunable(&passed).into_iter().map(matrix).sum();
     Ok(file.bytes.len().saturating_sub(matrices) as f64)
 }
 
 /// Bytes of the file and multiply-accumulates of a network as it is.
-pub(super) fn costs(network: &Network, half: bool) -> Result<(f64, f64), CompileError> {
+pub(super) fn costs(network: &Network, options: &Options) -> Result<(f64, f64), CompileError> {
     let uses = uses(network);
     let macs: f64 = network.tensors.iter().zip(uses).map(|(t, uses)| uses * t.nonzeros() as f64).sum();
-    Ok((artifact(network, half)?.len() as f64, macs.max(1.0)))
+    Ok((artifact(network, options)?.len() as f64, macs.max(1.0)))
 }
 
 /// Takes the weights of a finished attempt from its file.

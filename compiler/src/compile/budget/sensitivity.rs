@@ -70,7 +70,7 @@ pub(super) fn curves<D: Device>(
     let scores = stage.scores(network)?;
     let tensors = prunable(network);
     let ladder = ladder(network, &scores);
-    let files = ladder.iter().map(|rung| encoded(rung, stage.options.half));
+    let files = ladder.iter().map(|rung| encoded(rung, stage.options));
     let files: Vec<_> = files.collect::<Result<_, _>>()?;
     let seed = stage.options.seed;
     let samples = stage.data.map(|data| data.validation.split(SAMPLES, seed).1);

@@ -56,8 +56,7 @@ pub(in super::super) fn search<D: Device>(
         bytes: budget.max_bytes,
         us: budget.max_latency_us,
     };
-    let half = stage.options.half;
-    let attempts = Attempts { stage, limits, times: None, first: costs(network, half)?, work };
+    let attempts = Attempts { stage, limits, times: None, first: costs(network, stage.options)?, work };
     let mut walk = Walk { attempts, dense, best: None, front: Vec::new(), history: Vec::new(), report: None };
     if budget.limits_cost() {
         walk.within_cost(network)?;
@@ -210,13 +209,13 @@ impl<D: Device> Walk<'_, '_, '_, D> {
         let Attempts { stage, limits, .. } = self.attempts;
         let scores = stage.scores(network)?;
         let thinnest = pruned(network, &scores, &floor(network));
-        let file = artifact(&thinnest, stage.options.half)?;
+        let file = artifact(&thinnest, stage.options)?;
         let mut fastest = 0.0;
         if limits.us.is_some() {
             let (ladder, prunable) = (ladder(network, &scores), prunable(network));
-            let times = || Times::measure(&ladder, stage.options.half, &prunable);
+            let times = || Times::measure(&ladder, stage.options, &prunable);
             self.attempts.times = Some(self.attempts.saved(0, "times", times)?);
-            fastest = self.attempts.saved(0, "fastest", || latency(&file, network))?;
+            fastest = self.attempts.saved(0, "fastest", || latency(&file, network, stage.options))?;
         }
         // Its error says nothing yet: it is not fine-tuned.
         let possible = limits.excess(None, file.len() as u64, fastest) == 0.0;

@@ -32,7 +32,7 @@ fn chosen(cols: usize, data: Vec<f32>, precision: Precision) -> Candidate {
 }
 
 fn candidate(encoding: &str, bytes: usize) -> Candidate {
-    Candidate { encoding: encoding.into(), bytes }
+    Candidate { encoding: encoding.into(), bytes, cost: None }
 }
 
 #[test]

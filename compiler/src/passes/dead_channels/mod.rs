@@ -6,23 +6,26 @@
 //! the output depends on, except where the channel that is read is [constant](constants) and the
 //! reader's bias can take its share. A filter of zeros makes constants, a column of zeros in all
 //! readers a set that nothing depends on.
+//!
+//! Where rows of weights are pruned in blocks, the channels of a block stay if one of them does.
 
 mod channels;
 mod constants;
 mod remove;
 
 use tfc_formats::network::{Network, NetworkError, TensorId};
-use tfc_formats::op::{Op, Shape};
+use tfc_formats::op::{Dense, Op, Shape};
 
 use super::Changes;
 use super::edit::{Joins, is_shared};
+use crate::prune::rows_together;
 use channels::Channels;
 use constants::{Constant, constants};
 
-pub(super) fn run(network: &mut Network) -> Result<Changes, NetworkError> {
+pub(super) fn run(network: &mut Network, block: u8) -> Result<Changes, NetworkError> {
     let shapes = network.shapes()?;
     let constants = constants(network, &shapes);
-    let kept = kept(network, &shapes, &constants);
+    let kept = kept(network, &shapes, &constants, block);
     let edited = remove::remove(network, &shapes, &constants, &kept);
     let channels_removed = edited.map_or(0, |(edited, removed)| {
         *network = edited;
@@ -55,7 +58,7 @@ impl Mixing {
 }
 
 /// For each channel of each value whether it stays; at least one of each value does.
-fn kept(network: &Network, shapes: &[Shape], constants: &[Vec<Constant>]) -> Vec<Vec<bool>> {
+fn kept(network: &Network, shapes: &[Shape], constants: &[Vec<Constant>], block: u8) -> Vec<Vec<bool>> {
     let channels = Channels::of(network, shapes);
     let mut kept = live(network, shapes, constants, &channels);
     // The input is what callers pass, and a matrix that several nodes use fits all of them.
@@ -71,7 +74,26 @@ fn kept(network: &Network, shapes: &[Shape], constants: &[Vec<Constant>]) -> Vec
             channels.sets(value).take(1).for_each(|set| kept[set] = true);
         }
     }
+    while keep_blocks(network, &channels, block, &mut kept) {}
     (0..shapes.len()).map(|value| channels.sets(value).map(|set| kept[set]).collect()).collect()
+}
+
+/// Keeps all outputs of each block of rows of which one is kept; whether that are more than before.
+fn keep_blocks(network: &Network, channels: &Channels, block: u8, kept: &mut [bool]) -> bool {
+    let mut has_grown = false;
+    for (index, node) in network.nodes.iter().enumerate() {
+        let rows = match (network.weight(index), node.op) {
+            (None, _) | (_, Op::Dense(Dense { transposed: true, .. })) => continue,
+            (Some(weight), _) => rows_together(network, weight, block),
+        };
+        let outputs: Vec<usize> = channels.sets(index + 1).collect();
+        for block in outputs.chunks(rows.into()) {
+            if block.iter().any(|set| kept[*set]) {
+                block.iter().for_each(|set| has_grown |= !std::mem::replace(&mut kept[*set], true));
+            }
+        }
+    }
+    has_grown
 }
 
 /// For each set whether the output depends on it, other than by constants that biases can take.

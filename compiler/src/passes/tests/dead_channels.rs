@@ -282,3 +282,20 @@ fn a_weight_that_two_nodes_use_stays_whole() {
     let network = graph.finish();
     assert_eq!(passed(&network), (network, Changes::default()));
 }
+
+#[test]
+fn channels_pruned_in_blocks_are_removed_in_blocks() {
+    // Of eight hidden channels 1 and 4 to 7 are dead; the first four are pruned together.
+    let mut draft = Graph::new(Shape::new(2, 2, 2));
+    let rows: Vec<f32> = [1.0, 0.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0].iter().flat_map(|w| [*w, *w]).collect();
+    let hidden = draft.pointwise(0, 8, &rows, &[0.0; 8]);
+    draft.pointwise(hidden, 1, &[1.0; 8], &[0.0]);
+    let network = draft.finish();
+    let channels = |block| {
+        let (passed, changes) = run(&network, block).unwrap();
+        (passed.shapes().unwrap()[1].c, changes.channels_removed)
+    };
+    assert_eq!(channels(1), (3, 5));
+    assert_eq!(channels(2), (4, 4));
+    assert_eq!(channels(4), (4, 4));
+}
