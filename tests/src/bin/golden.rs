@@ -56,7 +56,7 @@ fn difference(model: &Path, golden: &Path) -> Result<(f32, Changes), Box<dyn Err
     // Golden inputs are preprocessed already; a mean that is stated stands in for a mean image.
     let preprocess = PreprocessOverrides { mean: Some(Default::default()), ..Default::default() };
     let network = load(model, &ImportOptions { preprocess, ..Default::default() })?;
-    let (network, changes) = passes::run(&network)?;
+    let (network, changes) = passes::run(&network, 1)?;
     let encoded = encode(&network, &vec![Precision::F32; network.tensors.len()])?;
 
     let tensors = read_tensors(golden)?;
