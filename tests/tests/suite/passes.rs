@@ -25,8 +25,8 @@ fn zero_channels(network: &mut Network, chance: u8, random: &mut Random) {
 
 /// Runs the passes, and checks that outputs are kept and that a second run changes nothing.
 fn check(original: &Network, seed: u64) -> Result<(Network, Changes), TestCaseError> {
-    let (passed, changes) = passes::run(original).unwrap();
-    prop_assert_eq!(passes::run(&passed).unwrap(), (passed.clone(), Changes::default()));
+    let (passed, changes) = passes::run(original, 1).unwrap();
+    prop_assert_eq!(passes::run(&passed, 1).unwrap(), (passed.clone(), Changes::default()));
     let (folded, folding) = passes::fold(original).unwrap();
     prop_assert_eq!(folding.channels_removed, 0);
     let input = Random(seed).values(original.input.elements().unwrap() as usize);
