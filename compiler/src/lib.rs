@@ -11,6 +11,7 @@ pub mod factorize;
 pub mod one_shot;
 pub mod passes;
 pub mod prune;
+pub mod quantize;
 pub mod report;
 pub mod train;
 

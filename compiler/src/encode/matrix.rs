@@ -21,6 +21,8 @@ pub enum Precision {
     F32,
     /// IEEE 754 half: 11 bits of mantissa, magnitudes from 6e-8 to 65504.
     F16,
+    /// Whole numbers of a byte, from -127 to 127.
+    I8,
 }
 
 impl Precision {
@@ -29,13 +31,14 @@ impl Precision {
         match self {
             Precision::F32 => 4,
             Precision::F16 => 2,
+            Precision::I8 => 1,
         }
     }
 
     /// The value as it will be read back. What f16 rounds to zero is no longer an entry.
     fn round(self, value: f32) -> f32 {
         match self {
-            Precision::F32 => value,
+            Precision::F32 | Precision::I8 => value,
             Precision::F16 => f16::from_f32(value).to_f32(),
         }
     }
@@ -88,37 +91,8 @@ impl<'n> MatrixWriter<'n> {
         let (rows, precision) = (tensor.shape[0], self.precisions[id]);
         let cols = tensor.data.len() / rows;
         let values: Vec<f32> = tensor.data.iter().map(|&v| precision.round(v)).collect();
-        let sparse = compress(rows, cols, &values);
-        let mut choices: Vec<(Candidate, Option<Entries>)> =
-            vec![(Candidate { encoding: "dense", bytes: values.len() * precision.bytes() }, None)];
-        for (encoding, width, most) in [
-            ("csr-u8", IndexWidth::Delta, usize::MAX),
-            ("csr-u16", IndexWidth::Absolute16, 1 << 16),
-            ("csr-u32", IndexWidth::Absolute32, usize::MAX),
-        ] {
-            if cols <= most {
-                let entries = Entries::new(&sparse, width);
-                choices.push((Candidate { encoding, bytes: entries.bytes(precision) }, Some(entries)));
-            }
-        }
-        choices.sort_by_key(|(candidate, entries)| (candidate.bytes, entries.is_some()));
-        // Dense runs faster where zeros are few, so a sparse encoding has to be worth it.
-        let dense = choices.iter().position(|(_, entries)| entries.is_none()).unwrap_or(0);
-        if choices[dense].0.bytes * (WORTH - 1) < choices[0].0.bytes * WORTH {
-            choices[..=dense].rotate_right(1);
-        }
-        let written = match &choices[0].1 {
-            Some(entries) => {
-                Written { record: entries.write(writer, precision), longest_row: entries.longest_row() }
-            }
-            None => {
-                let values = write_values(writer, &values, precision);
-                let storage = Storage::Dense { values };
-                let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
-                Written { record, longest_row: cols as u32 }
-            }
-        };
-        self.candidates.insert(id, choices.into_iter().map(|(candidate, _)| candidate).collect());
+        let (written, candidates) = write_matrix(writer, rows, cols, &values, precision);
+        self.candidates.insert(id, candidates);
         self.written.insert(id, written);
         written
     }
@@ -134,6 +108,48 @@ impl<'n> MatrixWriter<'n> {
         };
         params.iter().map(write).collect()
     }
+}
+
+/// Writes a matrix in the encoding that is chosen for it; all that were weighed, that one first, then
+/// by bytes.
+pub(super) fn write_matrix(
+    writer: &mut Writer,
+    rows: usize,
+    cols: usize,
+    values: &[f32],
+    precision: Precision,
+) -> (Written, Vec<Candidate>) {
+    let sparse = compress(rows, cols, values);
+    let mut choices: Vec<(Candidate, Option<Entries>)> =
+        vec![(Candidate { encoding: "dense", bytes: values.len() * precision.bytes() }, None)];
+    for (encoding, width, most) in [
+        ("csr-u8", IndexWidth::Delta, usize::MAX),
+        ("csr-u16", IndexWidth::Absolute16, 1 << 16),
+        ("csr-u32", IndexWidth::Absolute32, usize::MAX),
+    ] {
+        if cols <= most {
+            let entries = Entries::new(&sparse, width);
+            choices.push((Candidate { encoding, bytes: entries.bytes(precision) }, Some(entries)));
+        }
+    }
+    choices.sort_by_key(|(candidate, entries)| (candidate.bytes, entries.is_some()));
+    // Dense runs faster where zeros are few, so a sparse encoding has to be worth it.
+    let dense = choices.iter().position(|(_, entries)| entries.is_none()).unwrap_or(0);
+    if choices[dense].0.bytes * (WORTH - 1) < choices[0].0.bytes * WORTH {
+        choices[..=dense].rotate_right(1);
+    }
+    let written = match &choices[0].1 {
+        Some(entries) => {
+            Written { record: entries.write(writer, precision), longest_row: entries.longest_row() }
+        }
+        None => {
+            let values = write_values(writer, values, precision);
+            let storage = Storage::Dense { values };
+            let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
+            Written { record, longest_row: cols as u32 }
+        }
+    };
+    (written, choices.into_iter().map(|(candidate, _)| candidate).collect())
 }
 
 /// Rows of the values that are not zero.
@@ -153,6 +169,7 @@ pub(super) fn write_values(writer: &mut Writer, values: &[f32], precision: Preci
     match precision {
         Precision::F32 => writer.f32s(values),
         Precision::F16 => writer.f16s(&values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>()),
+        Precision::I8 => writer.i8s(&values.iter().map(|&v| v as i8).collect::<Vec<_>>()),
     }
 }
 

@@ -11,6 +11,7 @@ mod aligned;
 mod check;
 mod csr;
 mod error;
+mod integer;
 mod layout;
 mod manifest;
 mod read;
@@ -29,8 +30,11 @@ pub use error::{ArtifactError, StepError, ValueError};
 #[cfg(feature = "std")]
 pub use file::{FileError, open, write_file};
 pub use layout::{ALIGNMENT, MAGIC, VERSION};
-pub use manifest::{Array, ColumnIndex, Dtype, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Step, Storage, Value};
+pub use manifest::{
+    Affine, Array, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Requantization,
+    Residual, Step, Storage, Value,
+};
 pub use read::{Artifact, Steps};
-pub use scratch::scratch_len;
+pub use scratch::{output_scratch_len, scratch_len};
 #[cfg(feature = "std")]
 pub use write::{WriteError, Writer};

@@ -1,19 +1,31 @@
 //! How much scratch a step uses.
 
+use super::Element;
 use super::layout::align;
 use crate::op::Op;
 
-/// Bytes of one decoded entry of a convolution's matrix: its offset into the input (u32) and
-/// its value (f32).
-const ENTRY: u32 = 8;
-
-/// Bytes of scratch that a step needs, a multiple of 16; `None` if they do not fit 32 bits.
+/// Bytes of scratch that a step on these elements needs, a multiple of 16; `None` if they do not
+/// fit 32 bits.
 ///
-/// A convolution decodes one row of its matrix at a time; `longest_row` is the largest number
-/// of stored entries in a row (for a dense matrix: its columns). Other ops need none.
-pub fn scratch_len(op: &Op, longest_row: u32) -> Option<u32> {
+/// A convolution decodes one row of its matrix at a time: of each entry its offset into the input
+/// (u32) and, of floats, its value (f32). `longest_row` is the largest number of stored entries in
+/// a row (for a dense matrix: its columns). Other ops need none.
+pub fn scratch_len(op: &Op, element: Element, longest_row: u32) -> Option<u32> {
+    let entry = match element {
+        Element::F32 => 8,
+        Element::I8 { .. } => 4,
+    };
     match op {
-        Op::Conv2d(_) => longest_row.checked_mul(ENTRY).and_then(align),
+        Op::Conv2d(_) => longest_row.checked_mul(entry).and_then(align),
         _ => Some(0),
+    }
+}
+
+/// Bytes of scratch that an output of the network needs, a multiple of 16: one of i8 is made f32
+/// there. `None` if they do not fit 32 bits.
+pub fn output_scratch_len(output: &super::Value) -> Option<u32> {
+    match output.element {
+        Element::F32 => Some(0),
+        Element::I8 { .. } => output.shape.elements()?.checked_mul(4).and_then(align),
     }
 }

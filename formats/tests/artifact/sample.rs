@@ -2,7 +2,7 @@
 
 use half::f16;
 use tfc_formats::artifact::{
-    Array, Artifact, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, WriteError, Writer,
+    Array, Artifact, ColumnIndex, Element, Header, Matrix, Step, Storage, Value, WriteError, Writer,
 };
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
 use tfc_formats::preprocess::{Preprocess, Resize};
@@ -25,13 +25,22 @@ impl Draft {
 }
 
 fn value(shape: Shape, pad: u16, offset: u32) -> Value {
-    Value { shape, halo: Padding::same(pad), dtype: Dtype::F32, offset }
+    Value { shape, halo: Padding::same(pad), element: Element::F32, offset }
 }
 
 fn step(name: &'static str, op: Op, input: Value, output: Value) -> Step<'static> {
     let mut inputs = heapless::Vec::new();
     inputs.push(input).unwrap();
-    Step { name, op, inputs, output, matrix: None, params: heapless::Vec::new(), activation: None }
+    Step {
+        name,
+        op,
+        inputs,
+        output,
+        matrix: None,
+        params: heapless::Vec::new(),
+        activation: None,
+        requantization: None,
+    }
 }
 
 fn dense(out_features: u32, transposed: bool) -> Op {
@@ -55,6 +64,7 @@ pub(crate) fn example() -> Draft {
         name: "tiny",
         producer: "tfc 0.1.0",
         preprocess: Preprocess::identity(),
+        quantize: heapless::Vec::new(),
         input,
         output,
         arena_len: 32,
@@ -129,6 +139,7 @@ pub(crate) fn mixed() -> Draft {
         name: "mixed",
         producer: "tests",
         preprocess,
+        quantize: heapless::Vec::new(),
         input,
         output,
         arena_len: ARENA,

@@ -199,6 +199,8 @@ fn widened<'a>(values: Values<'a>, room: &'a mut [f32]) -> &'a [f32] {
     match values {
         Values::F32(v) => v,
         Values::F16(v) => f16::wide(v, room),
+        // A step on floats has none.
+        Values::I8(_) => &[],
     }
 }
 

@@ -33,6 +33,7 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
         Some(Values::F16(bias)) => _ = f16::wide(bias, job.out.data),
+        Some(Values::I8(_)) => return None,
     }
     let rows = job.weights.rows.clone();
     if job.transposed {
@@ -47,6 +48,7 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
             *out += match row.values {
                 Values::F32(v) => dense_dot::<M, _, LANES>(v, job.x.data),
                 Values::F16(v) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+                Values::I8(_) => return None,
             };
         }
     } else {
@@ -79,7 +81,7 @@ fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'
         (Columns::U16(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
         (Columns::U32(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
         (Columns::U32(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::All, _) => None,
+        (Columns::All, _) | (_, Values::I8(_)) => None,
     }
 }
 
@@ -126,6 +128,7 @@ fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
         (Columns::U16(i), Values::F16(v)) => sparse_add::<M, _, _>(out, x, i, v),
         (Columns::U32(i), Values::F32(v)) => sparse_add::<M, _, _>(out, x, i, v),
         (Columns::U32(i), Values::F16(v)) => sparse_add::<M, _, _>(out, x, i, v),
+        (_, Values::I8(_)) => {}
     }
 }
 

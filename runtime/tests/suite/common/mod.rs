@@ -4,7 +4,8 @@ pub(crate) mod lenet;
 
 use half::f16;
 use tfc_formats::artifact::{
-    AlignedBytes, Array, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer, scratch_len,
+    AlignedBytes, Array, ColumnIndex, Dtype, Element, Header, Matrix, Step, Storage, Value, Writer,
+    scratch_len,
 };
 use tfc_formats::op::{Activation, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
@@ -71,7 +72,7 @@ impl Builder {
     }
 
     pub(crate) fn value(&mut self, shape: Shape, halo: Padding) -> Value {
-        let value = Value { shape, halo, dtype: Dtype::F32, offset: self.end };
+        let value = Value { shape, halo, element: Element::F32, offset: self.end };
         self.end += value.bytes().unwrap().next_multiple_of(16);
         value
     }
@@ -147,7 +148,7 @@ impl Builder {
         activation: Option<Activation>,
     ) {
         let longest = matrix.map_or(0, |matrix| matrix.cols);
-        self.scratch = self.scratch.max(scratch_len(&op, longest).unwrap());
+        self.scratch = self.scratch.max(scratch_len(&op, Element::F32, longest).unwrap());
         self.steps.push(Step {
             name: op.name(),
             op,
@@ -156,6 +157,7 @@ impl Builder {
             matrix,
             params: params.iter().copied().collect(),
             activation,
+            requantization: None,
         });
     }
 
@@ -171,6 +173,7 @@ impl Builder {
             name: "test",
             producer: "tests",
             preprocess,
+            quantize: heapless::Vec::new(),
             input: moved(input),
             output: moved(output),
             arena_len: scratch + self.end,
