@@ -214,7 +214,14 @@ impl<'m, 'a> Session<'m, 'a> {
     fn work<T: Number>(&mut self, step: &Step<'_>) -> Option<Work<'_, T>> {
         let scratch_len = self.model.header().scratch_len as usize;
         let at = Layout::of(&step.output)?;
-        let Range { start, end } = range::<T>(&step.output, &at)?;
+        let Range { start, mut end } = range::<T>(&step.output, &at)?;
+        let over = step.inputs.first().filter(|input| input.offset == step.output.offset);
+        let mut in_place = None;
+        if let Some(input) = over {
+            let from = Layout::of(input)?;
+            end = range::<T>(input, &from)?.end.max(end);
+            in_place = Some(from);
+        }
         let (arena, after) = self.arena.split_at_mut_checked(end)?;
         let (before, data) = arena.split_at_mut_checked(start)?;
         let (scratch, before) = before.split_at_mut_checked(scratch_len)?;
@@ -232,7 +239,7 @@ impl<'m, 'a> Session<'m, 'a> {
         };
 
         let mut inputs = Inputs::new();
-        for value in &step.inputs {
+        for value in step.inputs.iter().filter(|_| in_place.is_none()) {
             inputs.push(input(value)?).ok()?;
         }
         let residual = step.requantization.and_then(|r| r.residual).map(|residual| residual.value);
@@ -247,6 +254,7 @@ impl<'m, 'a> Session<'m, 'a> {
             artifact: self.model.artifact(),
             kernels: self.kernels,
             inputs,
+            in_place,
             residual,
             out,
             zero: T::zero(step.output.element),

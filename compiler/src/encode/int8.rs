@@ -11,7 +11,7 @@ use tfc_formats::op::{Op, Pool, Shape};
 
 use super::lower::{Fusion, Lowered, LoweredStep, Param, lower};
 use super::matrix::write_matrix;
-use super::{Candidate, EncodeError, Encoded, PRODUCER, Precision, arena, encode_floats, residual};
+use super::{Candidate, EncodeError, Encoded, PRODUCER, Precision, arena, encode_floats, in_place};
 use crate::quantize::{self, Layer, Ranges};
 
 /// What a softmax gives: parts in 256.
@@ -33,7 +33,8 @@ pub fn encode_int8(network: &Network, ranges: &Ranges) -> Result<Encoded, Encode
     let mut graph = lower(network, Fusion::Bounds)?;
     check(&graph)?;
     assign(&mut graph, ranges);
-    residual::fuse(&mut graph);
+    in_place::add(&mut graph);
+    in_place::pool(&mut graph);
 
     let mut writer = Writer::new();
     let mut candidates = BTreeMap::new();

@@ -4,10 +4,10 @@
 mod arena;
 mod csr;
 mod densify;
+mod in_place;
 mod int8;
 mod lower;
 mod matrix;
-mod residual;
 
 pub use densify::densify;
 pub use int8::{encode_int8, encode_observed};

@@ -12,3 +12,6 @@ mod range;
 pub(crate) use fixed::{Layer, add, affine, average, lookup, softmax};
 pub use observe::{Ranges, calibrate};
 pub use range::{Method, Range};
+
+#[cfg(test)]
+mod tests;

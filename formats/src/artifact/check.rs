@@ -82,7 +82,7 @@ fn check_step(artifact: &Artifact<'_>, step: &Step<'_>, budget: &mut u64) -> Res
         if input.element.is_i8() != step.output.element.is_i8() {
             return Err(StepError::Element);
         }
-        if overlap(input, &step.output) {
+        if overlap(input, &step.output) && !integer::pools_in_place(step) {
             return Err(StepError::Overlap);
         }
         check_halo(&step.op, input.halo)?;

@@ -18,6 +18,15 @@ pub(super) fn quantizes(header: &Header<'_>) -> bool {
     }
 }
 
+/// Whether a step is a pooling that writes over its input: on i8, in order, without padding in front
+/// or halo. No window reads what was written before it, since none begins before its output.
+pub(super) fn pools_in_place(step: &Step<'_>) -> bool {
+    let (Op::MaxPool(pool), [input]) = (step.op, step.inputs.as_slice()) else { return false };
+    let (pad, output) = (pool.pad, &step.output);
+    let is_packed = input.halo.is_zero() && output.halo.is_zero();
+    output.element.is_i8() && input.offset == output.offset && is_packed && (pad.top, pad.left) == (0, 0)
+}
+
 /// Checks elements, constants and residual of a step on i8.
 pub(super) fn check(artifact: &Artifact<'_>, step: &Step<'_>, budget: &mut u64) -> Result<(), StepError> {
     let sums = match step.op {

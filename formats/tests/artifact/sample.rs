@@ -2,7 +2,7 @@
 
 use half::f16;
 use tfc_formats::artifact::{
-    Array, Artifact, ColumnIndex, Element, Header, Matrix, Step, Storage, Value, WriteError, Writer,
+    Array, Artifact, ColumnIndex, Dtype, Element, Header, Matrix, Step, Storage, Value, WriteError, Writer,
 };
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
 use tfc_formats::preprocess::{Preprocess, Resize};
@@ -24,11 +24,11 @@ impl Draft {
     }
 }
 
-fn value(shape: Shape, pad: u16, offset: u32) -> Value {
+pub(crate) fn value(shape: Shape, pad: u16, offset: u32) -> Value {
     Value { shape, halo: Padding::same(pad), element: Element::F32, offset }
 }
 
-fn step(name: &'static str, op: Op, input: Value, output: Value) -> Step<'static> {
+pub(crate) fn step(name: &'static str, op: Op, input: Value, output: Value) -> Step<'static> {
     let mut inputs = heapless::Vec::new();
     inputs.push(input).unwrap();
     Step {
@@ -155,7 +155,12 @@ pub(crate) fn walk(artifact: &Artifact<'_>) {
     for step in artifact.steps() {
         steps += 1;
         for array in &step.params {
-            assert_eq!(artifact.values(*array).expect("param").len(), array.len as usize);
+            let len = match array.dtype {
+                Dtype::I32 => artifact.i32s(*array).map(<[_]>::len),
+                Dtype::U32 => artifact.u32s(*array).map(<[_]>::len),
+                _ => artifact.values(*array).map(|values| values.len()),
+            };
+            assert_eq!(len, Some(array.len as usize));
         }
         let Some(matrix) = step.matrix else { continue };
         let (mut rows, mut entries) = (0, 0);

@@ -18,13 +18,15 @@ use tfc_formats::artifact::{Artifact, Step};
 use tfc_formats::op::Op;
 
 use crate::kernels::{Kernels, Requantizer};
-use crate::tensor::{Tensor, TensorMut};
+use crate::tensor::{Layout, Tensor, TensorMut};
 
 /// Everything that a step reads and writes.
 pub(crate) struct Work<'a, T = f32> {
     pub(crate) artifact: &'a Artifact<'a>,
     pub(crate) kernels: Kernels,
     pub(crate) inputs: Inputs<'a, T>,
+    /// Where the step's only input lies in `out.data`, if the step writes over it; `inputs` is empty then.
+    pub(crate) in_place: Option<Layout>,
     /// What the step adds to its output, if that lies apart from the output.
     pub(crate) residual: Option<Tensor<'a, T>>,
     pub(crate) out: TensorMut<'a, T>,
@@ -63,6 +65,9 @@ pub(crate) fn run(step: &Step<'_>, mut work: Work<'_>) -> Option<()> {
 
 /// As [`run`], on i8.
 pub(crate) fn run_i8(step: &Step<'_>, mut work: Work<'_, i8>) -> Option<()> {
+    if let (Op::MaxPool(spec), Some(from)) = (step.op, work.in_place) {
+        return pool::max_in_place(spec, from, &mut work.out);
+    }
     work.out.clear_halo(work.zero);
     let x = *work.inputs.first()?;
     let out = &mut work.out;

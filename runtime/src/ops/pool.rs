@@ -4,7 +4,7 @@ use tfc_formats::artifact::Value;
 use tfc_formats::op::Pool;
 
 use crate::kernels::Requantizer;
-use crate::tensor::{Number, Tensor, TensorMut};
+use crate::tensor::{Layout, Number, Tensor, TensorMut};
 
 pub(super) fn max<T: Number + PartialOrd>(spec: Pool, x: Tensor<'_, T>, out: &mut TensorMut<'_, T>) {
     for_windows(spec, x, out, T::LEAST, |sum, x| if x > sum { x } else { sum });
@@ -12,7 +12,7 @@ pub(super) fn max<T: Number + PartialOrd>(spec: Pool, x: Tensor<'_, T>, out: &mu
 
 pub(super) fn average(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     for_windows(spec, x, out, 0.0, |sum, x| sum + x);
-    let [rows, cols] = axes(spec, &x);
+    let [rows, cols] = axes(spec, x.at);
     for c in 0..out.at.c {
         for y in 0..out.at.h {
             let height = rows.divisor(y, spec.count_include_pad);
@@ -30,6 +30,25 @@ pub(super) fn global_average(x: Tensor<'_>, out: &mut TensorMut<'_>) {
     }
 }
 
+/// As [`max`], where the output lies over its input, which `from` says where it is in `out.data`. Each
+/// window is read before its maximum is written, and no later window begins before that.
+pub(super) fn max_in_place(spec: Pool, from: Layout, out: &mut TensorMut<'_, i8>) -> Option<()> {
+    let [rows, cols] = axes(spec, from);
+    for c in 0..out.at.c {
+        for y in 0..out.at.h {
+            for i in 0..out.at.w {
+                let mut largest = i8::MIN;
+                for row in rows.inside(y) {
+                    let x = Tensor { data: &*out.data, at: from };
+                    largest = x.row(c, row).get(cols.inside(i))?.iter().copied().fold(largest, i8::max);
+                }
+                *out.row(c, y).get_mut(i)? = largest;
+            }
+        }
+    }
+    Some(())
+}
+
 /// Sums of what the bytes of a window stand for, in units of the input's scale; the multiplier for a
 /// divisor `n` is the `n`-th.
 pub(super) fn average_i8(
@@ -39,7 +58,7 @@ pub(super) fn average_i8(
     requantizer: &Requantizer<'_>,
     out: &mut TensorMut<'_, i8>,
 ) -> Option<()> {
-    let [rows, cols] = axes(spec, &x);
+    let [rows, cols] = axes(spec, x.at);
     let zero = i32::from(i8::zero(input.element));
     for c in 0..out.at.c {
         for y in 0..out.at.h {
@@ -110,9 +129,9 @@ impl Axis {
 }
 
 /// Rows and columns of a pooling of `x`.
-fn axes<T>(spec: Pool, x: &Tensor<'_, T>) -> [Axis; 2] {
+fn axes(spec: Pool, at: Layout) -> [Axis; 2] {
     let ([kh, kw], [sh, sw]) = (spec.kernel.map(usize::from), spec.stride.map(usize::from));
-    let (pad, at) = (spec.pad, x.at);
+    let pad = spec.pad;
     [
         Axis { n: at.h, before: pad.top.into(), after: pad.bottom.into(), kernel: kh, stride: sh },
         Axis { n: at.w, before: pad.left.into(), after: pad.right.into(), kernel: kw, stride: sw },
@@ -129,7 +148,7 @@ fn for_windows<T: Number>(
 ) {
     let [kh, kw] = spec.kernel.map(usize::from);
     let [sh, sw] = spec.stride.map(usize::from);
-    let [rows, cols] = axes(spec, &x);
+    let [rows, cols] = axes(spec, x.at);
     let whole = cols.whole(out.at.w);
     // By far the most frequent, and compilers vectorise it if it is written out.
     let halves =

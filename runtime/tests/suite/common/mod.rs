@@ -78,48 +78,13 @@ impl Builder {
     }
 
     pub(crate) fn floats(&mut self, elements: &[f32], half: bool) -> Array {
-        if half {
-            self.writer.f16s(&elements.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>())
-        } else {
-            self.writer.f32s(elements)
-        }
+        floats(&mut self.writer, elements, half)
     }
 
     pub(crate) fn matrix(&mut self, rows: u32, cols: u32, elements: &[f32], encoding: Encoding) -> Matrix {
-        let Some(dtype) = encoding.index else {
-            let values = self.floats(elements, encoding.half);
-            return Matrix { rows, cols, storage: Storage::Dense { values } };
-        };
-        let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
-        for row in elements.chunks(cols as usize) {
-            let (start, mut column) = (index.len(), 0);
-            for (c, v) in (0u32..).zip(row).filter(|(_, v)| **v != 0.0) {
-                if dtype == Dtype::U8 {
-                    while c - column > 255 {
-                        index.push(255);
-                        values.push(0.0);
-                        column += 255;
-                    }
-                    index.push(c - column);
-                } else {
-                    index.push(c);
-                }
-                values.push(*v);
-                column = c;
-            }
-            row_len.push((index.len() - start) as u32);
-        }
-        let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
-        let index = match dtype {
-            Dtype::U8 => {
-                ColumnIndex::Delta(self.writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>()))
-            }
-            Dtype::U16 => ColumnIndex::Absolute(self.writer.u16s(&narrow(&index))),
-            _ => ColumnIndex::Absolute(self.writer.u32s(&index)),
-        };
-        let row_len = self.writer.u16s(&narrow(&row_len));
-        let values = self.floats(&values, encoding.half);
-        Matrix { rows, cols, storage: Storage::Csr { row_len, index, values } }
+        csr(&mut self.writer, rows, cols, elements, encoding, |writer, values| {
+            floats(writer, values, encoding.half)
+        })
     }
 
     pub(crate) fn step(
@@ -182,4 +147,55 @@ impl Builder {
         };
         AlignedBytes::from(&*self.writer.finish(header).unwrap())
     }
+}
+
+fn floats(writer: &mut Writer, elements: &[f32], half: bool) -> Array {
+    if half {
+        writer.f16s(&elements.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>())
+    } else {
+        writer.f32s(elements)
+    }
+}
+
+/// A matrix in the given encoding, its values as `write` has them.
+pub(crate) fn csr(
+    writer: &mut Writer,
+    rows: u32,
+    cols: u32,
+    elements: &[f32],
+    encoding: Encoding,
+    write: impl Fn(&mut Writer, &[f32]) -> Array,
+) -> Matrix {
+    let Some(dtype) = encoding.index else {
+        let values = write(writer, elements);
+        return Matrix { rows, cols, storage: Storage::Dense { values } };
+    };
+    let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
+    for row in elements.chunks(cols as usize) {
+        let (start, mut column) = (index.len(), 0);
+        for (c, v) in (0u32..).zip(row).filter(|(_, v)| **v != 0.0) {
+            if dtype == Dtype::U8 {
+                while c - column > 255 {
+                    index.push(255);
+                    values.push(0.0);
+                    column += 255;
+                }
+                index.push(c - column);
+            } else {
+                index.push(c);
+            }
+            values.push(*v);
+            column = c;
+        }
+        row_len.push((index.len() - start) as u32);
+    }
+    let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
+    let index = match dtype {
+        Dtype::U8 => ColumnIndex::Delta(writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>())),
+        Dtype::U16 => ColumnIndex::Absolute(writer.u16s(&narrow(&index))),
+        _ => ColumnIndex::Absolute(writer.u32s(&index)),
+    };
+    let row_len = writer.u16s(&narrow(&row_len));
+    let values = write(writer, &values);
+    Matrix { rows, cols, storage: Storage::Csr { row_len, index, values } }
 }
