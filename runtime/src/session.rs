@@ -1,9 +1,9 @@
 use core::ops::Range;
 
 use tfc_formats::artifact::{Element, Step, Value};
-use tfc_formats::preprocess::{ChannelOrder, Layout as Order};
 
 use crate::error::{RunError, SessionError};
+use crate::input;
 use crate::kernels::Kernels;
 use crate::model::Model;
 use crate::ops::{self, Inputs, Work};
@@ -51,16 +51,14 @@ impl<'m, 'a> Session<'m, 'a> {
         input: &[f32],
         observer: &mut dyn FnMut(usize, &Step<'_>, Stored<'_>),
     ) -> Result<&[f32], RunError> {
-        let shape = self.model.input_shape();
-        let (h, w) = (shape.h as usize, shape.w as usize);
-        let row_of = |c: usize, y: usize| input.get((c * h + y) * w..).unwrap_or_default();
-        match self.model.header().input.element {
-            Element::F32 => self.write_input(input.len(), |c, y, row| ops::copy(row, row_of(c, y)))?,
-            Element::I8 { scale, zero } => self.write_input(input.len(), |c, y, row: &mut [i8]| {
+        let model = self.model;
+        match model.header().input.element {
+            Element::F32 => input::write(input, self.input()?, 0.0, |x| *x)?,
+            Element::I8 { scale, zero } => {
                 // The cast saturates.
                 let quantize = |x: &f32| (libm::rintf(x / scale) + f32::from(zero)) as i8;
-                row.iter_mut().zip(row_of(c, y)).for_each(|(q, x)| *q = quantize(x));
-            })?,
+                input::write(input, self.input()?, zero, quantize)?;
+            }
         }
         self.run_steps(observer)?;
         self.numbers()
@@ -77,14 +75,9 @@ impl<'m, 'a> Session<'m, 'a> {
     /// As [`run`](Self::run), without any float: the input is one of i8 already, and the output is
     /// as the network stores it. Their scales and zero points are in [`Model::header`].
     pub fn run_i8(&mut self, input: &[i8]) -> Result<&[i8], RunError> {
-        let shape = self.model.input_shape();
-        let (h, w) = (shape.h as usize, shape.w as usize);
-        if !self.model.header().input.element.is_i8() {
-            return Err(RunError::NotI8);
-        }
-        self.write_input(input.len(), |c, y, row| {
-            ops::copy(row, input.get((c * h + y) * w..).unwrap_or_default());
-        })?;
+        let model = self.model;
+        let Element::I8 { zero, .. } = model.header().input.element else { return Err(RunError::NotI8) };
+        input::write(input, self.input()?, zero, |q| *q)?;
         self.run_steps(&mut |_, _, _| {})?;
         self.output()
     }
@@ -102,56 +95,19 @@ impl<'m, 'a> Session<'m, 'a> {
     /// Writes the input from a raw sample.
     fn write_raw(&mut self, input: &[u8]) -> Result<(), RunError> {
         let model = self.model;
-        let (header, shape) = (model.header(), model.input_shape());
-        let (preprocess, quantize) = (&header.preprocess, &header.quantize);
-        let [channels, h, w] = [shape.c, shape.h, shape.w].map(|n| n as usize);
-        let raw = |c: usize, y: usize| {
-            let source = match preprocess.order {
-                ChannelOrder::Rgb => c,
-                ChannelOrder::Bgr => channels - 1 - c,
-            };
-            let (start, step) = match preprocess.layout {
-                Order::Chw => ((source * h + y) * w, 1),
-                Order::Hwc => (y * w * channels + source, channels),
-            };
-            input.get(start..).unwrap_or_default().iter().step_by(step)
-        };
-        match header.input.element {
-            Element::F32 => self.write_input(input.len(), |c, y, row| {
-                let (factor, offset) = preprocess.affine(c);
-                row.iter_mut().zip(raw(c, y)).for_each(|(x, raw)| *x = f32::from(*raw) * factor + offset);
-            }),
-            Element::I8 { .. } => self.write_input(input.len(), |c, y, row: &mut [i8]| {
-                let Some(affine) = quantize.get(c).or(quantize.first()) else { return };
-                let quantize = |raw: &u8| affine.apply((*raw).into()).clamp(-128, 127) as i8;
-                row.iter_mut().zip(raw(c, y)).for_each(|(q, raw)| *q = quantize(raw));
-            }),
+        match model.header().input.element {
+            Element::F32 => input::write_raw(input, model.header(), self.input()?),
+            Element::I8 { zero, .. } => input::write_raw_i8(input, model.header(), zero, self.input()?),
         }
     }
 
-    /// Checks the length of the input and writes its value with `fill(channel, row number, row)`.
-    fn write_input<T: Number>(
-        &mut self,
-        given: usize,
-        fill: impl Fn(usize, usize, &mut [T]),
-    ) -> Result<(), RunError> {
+    fn input<T: Number>(&mut self) -> Result<TensorMut<'_, T>, RunError> {
         let corrupt = RunError::Step { step: 0 };
         let value = &self.model.header().input;
         let at = Layout::of(value).ok_or(corrupt)?;
-        let expected = at.elements();
-        if given != expected {
-            return Err(RunError::InputLen { expected, given });
-        }
         let bytes = range::<T>(value, &at).and_then(|range| self.arena.get_mut(range));
         let data = bytes.and_then(|bytes| bytemuck::try_cast_slice_mut(bytes).ok()).ok_or(corrupt)?;
-        let mut input = TensorMut { data, at };
-        input.clear_halo(T::zero(value.element));
-        for c in 0..at.c {
-            for y in 0..at.h {
-                fill(c, y, input.row(c, y));
-            }
-        }
-        Ok(())
+        Ok(TensorMut { data, at })
     }
 
     fn run_steps(&mut self, observer: &mut dyn FnMut(usize, &Step<'_>, Stored<'_>)) -> Result<(), RunError> {

@@ -42,7 +42,7 @@ pub fn encode_int8(network: &Network, ranges: &Ranges) -> Result<Encoded, Encode
     let mut scratch = 0;
     for lowered in &graph.steps {
         let written = constants(network, lowered, &mut writer, &mut candidates)?;
-        let needed = scratch_len(&lowered.op, lowered.output.element, written.longest_row);
+        let needed = scratch_len(&lowered.op, lowered.output.element, written.longest_row, 1);
         scratch = scratch.max(needed.ok_or_else(too_large)?);
         steps.push((lowered, written));
     }

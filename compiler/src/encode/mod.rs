@@ -9,6 +9,7 @@ mod int8;
 mod lower;
 mod matrix;
 
+pub(crate) use csr::name as csr_name;
 pub use densify::densify;
 pub use int8::{encode_int8, encode_observed};
 pub use matrix::{Candidate, Precision};
@@ -90,8 +91,9 @@ fn encode_floats(
     for lowered in &graph.steps {
         let matrix = lowered.weight.map(|id| matrices.write(&mut writer, id));
         let params = matrices.params(&mut writer, &lowered.params);
-        let longest_row = matrix.map_or(0, |m| m.longest_row);
-        scratch = scratch.max(scratch_len(&lowered.op, Element::F32, longest_row).ok_or_else(too_large)?);
+        let (longest_row, block) = matrix.map_or((0, 1), |m| (m.longest_row, m.block));
+        let needed = scratch_len(&lowered.op, Element::F32, longest_row, block);
+        scratch = scratch.max(needed.ok_or_else(too_large)?);
         steps.push((lowered, matrix.map(|m| m.record), params));
     }
 

@@ -31,7 +31,7 @@ pub use error::{ArtifactError, StepError, ValueError};
 pub use file::{FileError, open, write_file};
 pub use layout::{ALIGNMENT, MAGIC, VERSION};
 pub use manifest::{
-    Affine, Array, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Requantization,
+    Affine, Array, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Requantization,
     Residual, Step, Storage, Value,
 };
 pub use read::{Artifact, Steps};

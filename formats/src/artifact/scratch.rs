@@ -7,12 +7,13 @@ use crate::op::Op;
 /// Bytes of scratch that a step on these elements needs, a multiple of 16; `None` if they do not
 /// fit 32 bits.
 ///
-/// A convolution decodes one row of its matrix at a time: of each entry its offset into the input
-/// (u32) and, of floats, its value (f32). `longest_row` is the largest number of stored entries in
-/// a row (for a dense matrix: its columns). Other ops need none.
-pub fn scratch_len(op: &Op, element: Element, longest_row: u32) -> Option<u32> {
+/// A convolution decodes one block of its matrix at a time: of each entry its offset into the
+/// input (u32) and its values (f32), one for each row of the block; on i8 the offset alone.
+/// `longest_row` is the largest number of stored entries in a block (for a dense matrix, of blocks
+/// of one row: its columns). Other ops need none.
+pub fn scratch_len(op: &Op, element: Element, longest_row: u32, block: u8) -> Option<u32> {
     let entry = match element {
-        Element::F32 => 8,
+        Element::F32 => 4 * (1 + u32::from(block)),
         Element::I8 { .. } => 4,
     };
     match op {

@@ -6,8 +6,14 @@
 //! not handle.
 
 mod arch;
+#[cfg(feature = "alloc")]
+pub(crate) mod fill;
 mod generic;
 mod integer;
+#[cfg(feature = "alloc")]
+pub(crate) mod planes;
+#[cfg(feature = "alloc")]
+pub(crate) mod pool;
 mod scalar;
 mod weights;
 
@@ -60,8 +66,7 @@ impl Kernels {
     /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn conv(self, mut job: Conv<'_>) -> Option<()> {
         match self.0 {
-            Kind::Generic if generic::handles_conv(&job) => generic::conv::<generic::Unfused>(&mut job),
-            Kind::Arch(isa) if generic::handles_conv(&job) => isa.conv(&mut job),
+            Kind::Generic | Kind::Arch(_) if generic::handles_conv(&job) => self.dispatch(&mut job),
             _ => scalar::conv(&mut job),
         }
     }
@@ -69,8 +74,7 @@ impl Kernels {
     /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn dense(self, mut job: Dense<'_>) -> Option<()> {
         match self.0 {
-            Kind::Generic if generic::handles_dense(&job) => generic::dense::<generic::Unfused>(&mut job),
-            Kind::Arch(isa) if generic::handles_dense(&job) => isa.dense(&mut job),
+            Kind::Generic | Kind::Arch(_) if generic::handles_dense(&job) => self.dispatch(&mut job),
             _ => scalar::dense(&mut job),
         }
     }
@@ -83,6 +87,28 @@ impl Kernels {
     /// Runs a dense layer on i8. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn dense_i8(self, mut job: DenseI8<'_>) -> Option<()> {
         scalar::dense_i8(&mut job)
+    }
+
+    /// Elements of a vector.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn lanes(self) -> usize {
+        struct Lanes;
+        impl arch::Kernel for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn run<V: arch::Vector>(self) -> usize {
+                V::LANES
+            }
+        }
+        self.dispatch(Lanes)
+    }
+
+    /// Runs a loop compiled for this choice.
+    fn dispatch<K: arch::Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Kind::Arch(isa) => isa.dispatch(kernel),
+            Kind::Scalar | Kind::Generic => kernel.run::<arch::Portable>(),
+        }
     }
 }
 
@@ -112,8 +138,14 @@ impl<'a> Weights<'a> {
         })
     }
 
+    /// Entries of each row.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn rows(&self) -> Rows<'a> {
+        self.rows.clone()
+    }
+
     /// Bias of output `i`; 0 where there is none.
-    fn bias(&self, i: usize) -> Option<f32> {
+    pub(crate) fn bias(&self, i: usize) -> Option<f32> {
         self.bias.map_or(Some(0.0), |bias| bias.get(i))
     }
 }
@@ -125,7 +157,7 @@ pub(crate) struct Conv<'a> {
     pub(crate) weights: Weights<'a>,
     pub(crate) activation: Option<Activation>,
     pub(crate) out: TensorMut<'a>,
-    /// Room for an offset and a value of each entry of the longest row.
+    /// Room for an offset and the values of each entry of the longest block of rows.
     pub(crate) scratch: &'a mut [f32],
 }
 

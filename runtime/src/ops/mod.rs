@@ -8,10 +8,10 @@ mod add;
 mod concat;
 mod conv;
 mod dense;
-mod flatten;
+pub(crate) mod flatten;
 mod maxout;
 mod norm;
-mod pool;
+pub(crate) mod pool;
 mod softmax;
 
 use tfc_formats::artifact::{Artifact, Step};

@@ -12,6 +12,11 @@ pub(super) fn max<T: Number + PartialOrd>(spec: Pool, x: Tensor<'_, T>, out: &mu
 
 pub(super) fn average(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     for_windows(spec, x, out, 0.0, |sum, x| sum + x);
+    divide(spec, x, out);
+}
+
+/// Sums of windows become their means.
+pub(crate) fn divide(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     let [rows, cols] = axes(spec, x.at);
     for c in 0..out.at.c {
         for y in 0..out.at.h {

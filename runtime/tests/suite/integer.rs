@@ -421,7 +421,7 @@ fn raw_samples_have_constants_of_their_own() {
 
 #[test]
 fn a_network_on_floats_has_no_bytes() {
-    let file = crate::common::lenet::lenet5(0.5, Encoding { index: Some(Dtype::U8), half: false });
+    let file = crate::common::lenet::lenet5(0.5, Encoding { index: Some(Dtype::U8), block: 1, half: false });
     let model = Model::new(&file).unwrap();
     let mut arena = Arena::of(&model);
     let mut session = Session::new(&model, arena.bytes()).unwrap();
@@ -439,5 +439,5 @@ fn scratch_is_an_offset_an_entry() {
         pad: Padding::default(),
         groups: 1,
     };
-    assert_eq!(scratch_len(&Op::Conv2d(conv), element(0), 9), Some(48));
+    assert_eq!(scratch_len(&Op::Conv2d(conv), element(0), 9, 1), Some(48));
 }

@@ -3,31 +3,28 @@
 
 mod conv;
 mod dense;
+mod taps;
 
-pub(super) use conv::{conv, handles as handles_conv};
-pub(super) use dense::{dense, handles as handles_dense};
+pub(super) use conv::handles as handles_conv;
+pub(super) use dense::handles as handles_dense;
 
-/// What the generic kernels need to know of an instruction set.
-///
-/// A fused multiply-add is one instruction where the processor has it
-/// and a slow call where it has not, so the instruction set decides.
-pub(super) trait MulAdd {
-    /// Sums that the vector registers hold, with room left for what is added to them.
-    const SUMS: usize;
+use super::arch::{Kernel, Vector};
+use super::{Conv, Dense};
 
-    /// `a * b + c`.
-    fn mul_add(a: f32, b: f32, c: f32) -> f32;
-}
-
-/// A multiplication, then an addition.
-pub(super) struct Unfused;
-
-impl MulAdd for Unfused {
-    /// Eight registers of four, as SSE2 and NEON have them to spare.
-    const SUMS: usize = 32;
+impl Kernel for &mut Conv<'_> {
+    type Output = Option<()>;
 
     #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
+    fn run<V: Vector>(self) -> Option<()> {
+        conv::conv::<V>(self)
+    }
+}
+
+impl Kernel for &mut Dense<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Option<()> {
+        dense::dense::<V>(self)
     }
 }
