@@ -120,39 +120,39 @@ pub(super) fn write_matrix(
     values: &[f32],
     precision: Precision,
 ) -> (Written, Vec<Candidate>) {
-        let dense = Candidate { encoding: "dense".into(), bytes: values.len() * precision.bytes() };
-        let mut choices: Vec<(Candidate, Option<(u8, IndexWidth)>)> = vec![(dense, None)];
-        for block in BLOCKS {
-            let blocks = Blocks::new(rows, cols, values, block);
-            for width in IndexWidth::ALL.into_iter().filter(|width| width.fits(cols)) {
-                let bytes = Entries::new(&blocks, width).bytes(precision);
-                let encoding = csr::name(width.name(), block);
-                choices.push((Candidate { encoding, bytes }, Some((block, width))));
-            }
+    let dense = Candidate { encoding: "dense".into(), bytes: values.len() * precision.bytes() };
+    let mut choices: Vec<(Candidate, Option<(u8, IndexWidth)>)> = vec![(dense, None)];
+    for block in BLOCKS {
+        let blocks = Blocks::new(rows, cols, values, block);
+        for width in IndexWidth::ALL.into_iter().filter(|width| width.fits(cols)) {
+            let bytes = Entries::new(&blocks, width).bytes(precision);
+            let encoding = csr::name(width.name(), block);
+            choices.push((Candidate { encoding, bytes }, Some((block, width))));
         }
-        // Of encodings alike in bytes, dense runs fastest, and larger blocks run faster.
-        choices.sort_by_key(|(candidate, sparse)| {
-            let block = sparse.map_or(u8::MAX, |(block, _)| block);
-            (candidate.bytes, std::cmp::Reverse(block))
-        });
-        // Dense runs faster where zeros are few, so a sparse encoding has to be worth it.
-        let dense = choices.iter().position(|(_, sparse)| sparse.is_none()).unwrap_or(0);
-        if choices[dense].0.bytes * (WORTH - 1) < choices[0].0.bytes * WORTH {
-            choices[..=dense].rotate_right(1);
+    }
+    // Of encodings alike in bytes, dense runs fastest, and larger blocks run faster.
+    choices.sort_by_key(|(candidate, sparse)| {
+        let block = sparse.map_or(u8::MAX, |(block, _)| block);
+        (candidate.bytes, std::cmp::Reverse(block))
+    });
+    // Dense runs faster where zeros are few, so a sparse encoding has to be worth it.
+    let dense = choices.iter().position(|(_, sparse)| sparse.is_none()).unwrap_or(0);
+    if choices[dense].0.bytes * (WORTH - 1) < choices[0].0.bytes * WORTH {
+        choices[..=dense].rotate_right(1);
+    }
+    let written = match choices[0].1 {
+        Some((block, width)) => {
+            let entries = Entries::new(&Blocks::new(rows, cols, values, block), width);
+            let record = entries.write(writer, precision);
+            Written { record, longest_row: entries.longest_row(), block }
         }
-        let written = match choices[0].1 {
-            Some((block, width)) => {
-                let entries = Entries::new(&Blocks::new(rows, cols, values, block), width);
-                let record = entries.write(writer, precision);
-                Written { record, longest_row: entries.longest_row(), block }
-            }
-            None => {
-                let values = write_values(writer, values, precision);
-                let storage = Storage::Dense { values };
-                let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
-                Written { record, longest_row: cols as u32, block: 1 }
-            }
-        };
+        None => {
+            let values = write_values(writer, values, precision);
+            let storage = Storage::Dense { values };
+            let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
+            Written { record, longest_row: cols as u32, block: 1 }
+        }
+    };
     (written, choices.into_iter().map(|(candidate, _)| candidate).collect())
 }
 

@@ -3,8 +3,8 @@
 use super::csr::RowLens;
 use super::layout::ALIGNMENT;
 use super::{
-    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, Matrix, Step, StepError,
-    Storage, Value, ValueError, integer, output_scratch_len, scratch_len,
+    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, Matrix, Step,
+    StepError, Storage, Value, ValueError, integer, output_scratch_len, scratch_len,
 };
 use crate::op::{Op, Padding, Shape};
 

@@ -31,8 +31,8 @@ pub use error::{ArtifactError, StepError, ValueError};
 pub use file::{FileError, open, write_file};
 pub use layout::{ALIGNMENT, MAGIC, VERSION};
 pub use manifest::{
-    Affine, Array, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Requantization,
-    Residual, Step, Storage, Value,
+    Affine, Array, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix,
+    Requantization, Residual, Step, Storage, Value,
 };
 pub use read::{Artifact, Steps};
 pub use scratch::{output_scratch_len, scratch_len};

@@ -192,8 +192,16 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
         Work::Step(step) => {
             let artifact = prepared.model.artifact();
             let kernels = prepared.kernels;
-            let work =
-                ops::Work { artifact, kernels, inputs, in_place: None, residual: None, out, zero: 0.0, scratch };
+            let work = ops::Work {
+                artifact,
+                kernels,
+                inputs,
+                in_place: None,
+                residual: None,
+                out,
+                zero: 0.0,
+                scratch,
+            };
             ops::run(step, work)
         }
     }

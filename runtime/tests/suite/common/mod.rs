@@ -174,41 +174,39 @@ pub(crate) fn csr(
     encoding: Encoding,
     write: impl Fn(&mut Writer, &[f32]) -> Array,
 ) -> Matrix {
-        let Some(dtype) = encoding.index else {
-            let values = write(writer, elements);
-            return Matrix { rows, cols, storage: Storage::Dense { values } };
-        };
-        let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
-        let (block, cols_len) = (usize::from(encoding.block), cols as usize);
-        for rows in elements.chunks(block * cols_len) {
-            let (start, mut column) = (index.len(), 0);
-            let at = |c: u32| (0..block).map(move |row| rows.get(row * cols_len + c as usize).copied());
-            for c in (0..cols).filter(|&c| at(c).flatten().any(|v| v != 0.0)) {
-                if dtype == Dtype::U8 {
-                    while c - column > 255 {
-                        index.push(255);
-                        values.extend(vec![0.0; block]);
-                        column += 255;
-                    }
-                    index.push(c - column);
-                } else {
-                    index.push(c);
+    let Some(dtype) = encoding.index else {
+        let values = write(writer, elements);
+        return Matrix { rows, cols, storage: Storage::Dense { values } };
+    };
+    let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
+    let (block, cols_len) = (usize::from(encoding.block), cols as usize);
+    for rows in elements.chunks(block * cols_len) {
+        let (start, mut column) = (index.len(), 0);
+        let at = |c: u32| (0..block).map(move |row| rows.get(row * cols_len + c as usize).copied());
+        for c in (0..cols).filter(|&c| at(c).flatten().any(|v| v != 0.0)) {
+            if dtype == Dtype::U8 {
+                while c - column > 255 {
+                    index.push(255);
+                    values.extend(vec![0.0; block]);
+                    column += 255;
                 }
-                // Rows that the matrix does not have are not to be seen.
-                values.extend(at(c).map(|v| v.unwrap_or(9.0)));
-                column = c;
+                index.push(c - column);
+            } else {
+                index.push(c);
             }
-            row_len.push((index.len() - start) as u32);
+            // Rows that the matrix does not have are not to be seen.
+            values.extend(at(c).map(|v| v.unwrap_or(9.0)));
+            column = c;
         }
-        let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
-        let index = match dtype {
-            Dtype::U8 => {
-                ColumnIndex::Delta(writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>()))
-            }
-            Dtype::U16 => ColumnIndex::Absolute(writer.u16s(&narrow(&index))),
-            _ => ColumnIndex::Absolute(writer.u32s(&index)),
-        };
-        let row_len = writer.u16s(&narrow(&row_len));
-        let values = write(writer, &values);
-        Matrix { rows, cols, storage: Storage::Csr { block: encoding.block, row_len, index, values } }
+        row_len.push((index.len() - start) as u32);
+    }
+    let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
+    let index = match dtype {
+        Dtype::U8 => ColumnIndex::Delta(writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>())),
+        Dtype::U16 => ColumnIndex::Absolute(writer.u16s(&narrow(&index))),
+        _ => ColumnIndex::Absolute(writer.u32s(&index)),
+    };
+    let row_len = writer.u16s(&narrow(&row_len));
+    let values = write(writer, &values);
+    Matrix { rows, cols, storage: Storage::Csr { block: encoding.block, row_len, index, values } }
 }
