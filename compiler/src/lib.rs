@@ -12,6 +12,7 @@ pub mod one_shot;
 pub mod passes;
 pub mod peers;
 pub mod prune;
+pub mod quantize;
 pub mod report;
 pub mod train;
 

@@ -31,6 +31,8 @@ pub enum PrepareError {
         /// Number of the step; the number of steps for the output.
         step: u32,
     },
+    /// The network computes on i8, which is not prepared: a [`Session`](crate::Session) runs it.
+    Integer,
     /// The values do not fit the address space.
     TooLarge,
 }
@@ -41,6 +43,7 @@ impl core::fmt::Display for PrepareError {
             Self::Value { step } => {
                 write!(f, "step {step} reads a value that no step before it wrote; compile the network again")
             }
+            Self::Integer => write!(f, "the network computes on i8, which only sessions in place run"),
             Self::TooLarge => write!(f, "the values do not fit the address space"),
         }
     }
@@ -119,7 +122,7 @@ impl PreparedSession<'_, '_> {
         input: &[f32],
         observer: &mut dyn FnMut(usize),
     ) -> Result<&[f32], RunError> {
-        input::write(input, self.input()?)?;
+        input::write(input, self.input()?, 0.0, |x| *x)?;
         self.run_tasks(observer)
     }
 
@@ -216,7 +219,17 @@ fn run_work(
         }
         Work::Step(step) => {
             let artifact = prepared.model.artifact();
-            ops::run(step, ops::Work { artifact, kernels, inputs: inputs.clone(), out, scratch })
+            let work = ops::Work {
+                artifact,
+                kernels,
+                inputs: inputs.clone(),
+                in_place: None,
+                residual: None,
+                out,
+                zero: 0.0,
+                scratch,
+            };
+            ops::run(step, work)
         }
     }
 }
