@@ -13,6 +13,7 @@ pub mod passes;
 pub mod peers;
 pub mod plan;
 pub mod prune;
+pub mod quantize;
 pub mod report;
 pub mod train;
 

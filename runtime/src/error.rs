@@ -77,6 +77,8 @@ pub enum RunError {
         /// Elements given.
         given: usize,
     },
+    /// Bytes were given to, or asked of, a network whose input or output is f32.
+    NotI8,
     /// A step cannot be run. The checks of [`Model::new`](crate::Model::new) exclude this.
     Step {
         /// Its number, from 0.
@@ -90,6 +92,7 @@ impl Display for RunError {
             Self::InputLen { expected, given } => {
                 write!(f, "the input has {given} elements and the network takes {expected}")
             }
+            Self::NotI8 => f.write_str("the network's input or output is f32, not i8"),
             Self::Step { step } => write!(f, "step {step} contradicts the checks of its file"),
         }
     }

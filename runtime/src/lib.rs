@@ -2,15 +2,15 @@
 //!
 //! ```
 //! # use tfc_formats::{artifact::*, op::*, preprocess::Preprocess};
-//! # let value = |offset| Value { shape: Shape::vector(3), halo: Padding::default(), dtype: Dtype::F32, offset };
+//! # let value = |offset| Value { shape: Shape::vector(3), halo: Padding::default(), element: Element::F32, offset };
 //! # let mut writer = Writer::new();
 //! # writer.step(&Step {
 //! #     name: "relu", op: Op::Activation(Activation::Relu), inputs: [value(0)].into_iter().collect(),
-//! #     output: value(16), matrix: None, params: [].into_iter().collect(), activation: None,
+//! #     output: value(16), matrix: None, params: [].into_iter().collect(), activation: None, requantization: None,
 //! # });
-//! # let preprocess = Preprocess::identity();
+//! # let (preprocess, quantize) = (Preprocess::identity(), [].into_iter().collect());
 //! # let (name, producer, input, output) = ("example", "docs", value(0), value(16));
-//! # let header = Header { name, producer, preprocess, input, output, arena_len: 32, scratch_len: 0, steps: 0 };
+//! # let header = Header { name, producer, preprocess, quantize, input, output, arena_len: 32, scratch_len: 0, steps: 0 };
 //! # let file = AlignedBytes::from(&*writer.finish(header)?);
 //! use tfc_runtime::{AlignedArena, Model, Session};
 //!
@@ -72,6 +72,6 @@ pub use ops::activation::activate;
 #[cfg(feature = "alloc")]
 pub use prepared::{PrepareError, Prepared, PreparedSession};
 pub use session::Session;
-pub use tensor::Tensor;
+pub use tensor::{Stored, Tensor};
 pub use tfc_formats::artifact::{Artifact, Header, Step};
 pub use tfc_formats::op::Shape;

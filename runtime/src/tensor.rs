@@ -1,6 +1,6 @@
 //! Views of values in the arena.
 
-use tfc_formats::artifact::Value;
+use tfc_formats::artifact::{Element, Value};
 #[cfg(feature = "alloc")]
 use tfc_formats::op::Shape;
 
@@ -84,40 +84,105 @@ impl Layout {
 
 /// A value that is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Tensor<'a> {
-    pub(crate) data: &'a [f32],
+pub struct Tensor<'a, T = f32> {
+    pub(crate) data: &'a [T],
     pub(crate) at: Layout,
 }
 
-impl<'a> Tensor<'a> {
+impl<'a, T> Tensor<'a, T> {
     /// The rows of all channels, in the order of channels and rows, without the halo.
-    pub fn rows(self) -> impl Iterator<Item = &'a [f32]> {
-        (0..self.at.c).flat_map(move |c| (0..self.at.h).map(move |y| self.row(c, y)))
+    pub fn rows(self) -> impl Iterator<Item = &'a [T]> {
+        let Self { data, at } = self;
+        (0..at.c).flat_map(move |c| (0..at.h).map(move |y| Tensor { data, at }.row(c, y)))
     }
 
     /// Row `y` of channel `c`, without the halo.
-    pub(crate) fn row(&self, c: usize, y: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, c: usize, y: usize) -> &'a [T] {
         let start = self.at.row_start(c, y);
         self.data.get(start..start + self.at.w).unwrap_or_default()
     }
 }
 
+/// A value that a step has written.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Stored<'a> {
+    /// Of f32.
+    F32(Tensor<'a>),
+    /// Bytes `q` that stand for `scale * (q - zero)`.
+    I8 {
+        /// The bytes.
+        tensor: Tensor<'a, i8>,
+        /// Difference of neighbouring numbers.
+        scale: f32,
+        /// What stands for 0.
+        zero: i8,
+    },
+}
+
+impl<'a> Stored<'a> {
+    /// The numbers, or what bytes stand for, in C, H, W order.
+    pub fn numbers(self) -> impl Iterator<Item = f32> + 'a {
+        let (floats, bytes) = match self {
+            Self::F32(tensor) => (Some(tensor), None),
+            Self::I8 { tensor, scale, zero } => (None, Some((tensor, scale, zero))),
+        };
+        let bytes = bytes
+            .into_iter()
+            .flat_map(|(tensor, scale, zero)| tensor.rows().flatten().map(move |q| number(*q, scale, zero)));
+        floats.into_iter().flat_map(|tensor| tensor.rows().flatten().copied()).chain(bytes)
+    }
+}
+
+/// What a byte stands for.
+pub(crate) fn number(q: i8, scale: f32, zero: i8) -> f32 {
+    scale * f32::from(i16::from(q) - i16::from(zero))
+}
+
+/// An element of the arena.
+pub(crate) trait Number: bytemuck::Pod {
+    /// Not above any other.
+    const LEAST: Self;
+
+    /// What stands for 0 in the halo of a value.
+    fn zero(element: Element) -> Self;
+}
+
+impl Number for f32 {
+    const LEAST: Self = f32::NEG_INFINITY;
+
+    fn zero(_: Element) -> Self {
+        0.0
+    }
+}
+
+impl Number for i8 {
+    const LEAST: Self = i8::MIN;
+
+    fn zero(element: Element) -> Self {
+        match element {
+            Element::F32 => 0,
+            Element::I8 { zero, .. } => zero,
+        }
+    }
+}
+
 /// A value that is written.
 #[derive(Debug)]
-pub(crate) struct TensorMut<'a> {
-    pub(crate) data: &'a mut [f32],
+pub(crate) struct TensorMut<'a, T = f32> {
+    pub(crate) data: &'a mut [T],
     pub(crate) at: Layout,
 }
 
-impl TensorMut<'_> {
+impl<T: Copy> TensorMut<'_, T> {
     /// Row `y` of channel `c`, without the halo.
-    pub(crate) fn row(&mut self, c: usize, y: usize) -> &mut [f32] {
+    pub(crate) fn row(&mut self, c: usize, y: usize) -> &mut [T] {
         let start = self.at.row_start(c, y);
         self.data.get_mut(start..start + self.at.w).unwrap_or_default()
     }
 
-    /// Writes zeros around every plane.
-    pub(crate) fn clear_halo(&mut self) {
+    /// Writes what stands for 0 around every plane.
+    pub(crate) fn clear_halo(&mut self, zero: T) {
         let at = self.at;
         if at.is_packed() || at.plane == 0 {
             return;
@@ -126,9 +191,9 @@ impl TensorMut<'_> {
             for (y, row) in plane.chunks_exact_mut(at.row).enumerate() {
                 let inside = if (at.top..at.top + at.h).contains(&y) { at.w } else { 0 };
                 let (before, rest) = row.split_at_mut_checked(at.left).unwrap_or_default();
-                before.fill(0.0);
+                before.fill(zero);
                 if let Some(after) = rest.get_mut(inside..) {
-                    after.fill(0.0);
+                    after.fill(zero);
                 }
             }
         }
@@ -136,7 +201,7 @@ impl TensorMut<'_> {
 
     /// Calls `f` with each row of this value and the same row of `x`, a value of the same
     /// shape; with everything at once where neither has a halo.
-    pub(crate) fn zip_rows(&mut self, x: &Tensor<'_>, mut f: impl FnMut(&mut [f32], &[f32])) {
+    pub(crate) fn zip_rows(&mut self, x: &Tensor<'_, T>, mut f: impl FnMut(&mut [T], &[T])) {
         if self.at.is_packed() && x.at.is_packed() {
             return f(self.data, x.data);
         }
@@ -148,7 +213,7 @@ impl TensorMut<'_> {
     }
 
     /// Calls `f` with each row; with everything at once where there is no halo.
-    pub(crate) fn for_rows(&mut self, mut f: impl FnMut(&mut [f32])) {
+    pub(crate) fn for_rows(&mut self, mut f: impl FnMut(&mut [T])) {
         if self.at.is_packed() {
             return f(self.data);
         }

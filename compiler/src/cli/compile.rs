@@ -8,6 +8,7 @@ use crate::device::select::{AnyDevice, Choice, select};
 use crate::factorize::{Rank, Solver};
 use crate::plan::Target;
 use crate::prune::{Method, Scope};
+use crate::quantize;
 use crate::train::Distill;
 use anyhow::{Result, bail};
 use tfc_formats::artifact::{BLOCKS, write_file};
@@ -64,8 +65,8 @@ pub(super) struct Args {
     data: Option<String>,
     /// Inputs to prune with in one shot, without labels and without fine-tuning: the remaining
     /// weights are corrected layer by layer. A folder, a file of samples, or builtin:digits; needs
-    /// --sparsity.
-    #[arg(long, value_name = "DATA", requires = "sparsity", conflicts_with_all = NOT_IN_ONE_SHOT)]
+    /// --sparsity. With --quantize also what ranges are found with.
+    #[arg(long, value_name = "DATA", conflicts_with_all = NOT_IN_ONE_SHOT)]
     #[arg(long_help = calibration_help())]
     calibration: Option<String>,
     /// Prune in one shot as with --calibration, on a part of the training set of --data.
@@ -131,6 +132,13 @@ pub(super) struct Args {
     /// How weights are stored: auto (f16 where outputs agree) or f32.
     #[arg(long, default_value = "auto", value_parser = ["auto", "f32"])]
     precision: String,
+    /// Compute in whole numbers: int8, for processors without floating point and wherever that is
+    /// faster. Ranges of values come from inputs: --data or --calibration.
+    #[arg(long, value_name = "TYPE", value_parser = ["int8"], conflicts_with = "precision")]
+    quantize: Option<String>,
+    /// How the range of each value is chosen: min-max, percentile or mse.
+    #[arg(long, default_value_t, value_name = "METHOD", requires = "quantize")]
+    quantize_range: quantize::Method,
     /// Also write everything measured as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -147,7 +155,8 @@ pub(super) struct Args {
 
 fn calibration_help() -> String {
     let what = "Inputs to prune with in one shot, without labels and without fine-tuning: the remaining \
-                weights are corrected layer by layer. Needs --sparsity.";
+                weights are corrected layer by layer. Needs --sparsity. With --quantize also what \
+                ranges are found with.";
     format!("{what}\n{}", data::UNDERSTOOD)
 }
 
@@ -180,15 +189,19 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     // Without labels, data can do no more than calibrate.
     let (data, calibration) = match (data, calibration) {
         (Some(data), None) if !data.train.is_labelled() => {
-            if args.sparsity.is_none() {
+            if args.sparsity.is_none() && args.quantize.is_none() {
                 note(global, &format!("{} has no labels: give --sparsity to prune in one shot", data.name));
             }
             (None, Some(data.train))
         }
         given => given,
     };
-    if args.calibration_samples.is_some() && calibration.is_none() && !args.one_shot {
-        bail!("--calibration-samples needs --calibration, --one-shot, or --data without labels");
+    if args.calibration.is_some() && args.sparsity.is_none() && args.quantize.is_none() {
+        bail!("--calibration needs --sparsity, to prune in one shot, or --quantize");
+    }
+    let calibrates = calibration.is_some() || args.one_shot || args.quantize.is_some();
+    if args.calibration_samples.is_some() && !calibrates {
+        bail!("--calibration-samples needs --calibration, --one-shot, --quantize, or --data without labels");
     }
     check_writable(&output, args.force)?;
     check_distinct(&output, &args.input)?;
@@ -312,6 +325,7 @@ fn options(args: &Args, has_data: bool, calibrates: bool) -> Options {
         solver: args.solver,
         target: None,
         half: args.precision == "auto",
+        quantize: args.quantize.is_some().then_some(args.quantize_range),
         one_shot: args.one_shot || calibrates && args.sparsity.is_some(),
         calibration_samples: args.calibration_samples.unwrap_or(CALIBRATION_SAMPLES),
         held_out: args.training.held_out,

@@ -48,6 +48,9 @@ pub enum CompileError {
     /// A validation error can only be kept with data.
     #[error("a limit on the loss of accuracy needs labelled data (--data)")]
     NeedsData,
+    /// Ranges of values can only be found with inputs.
+    #[error("int8 needs inputs to find the range of each value (--data or --calibration)")]
+    NeedsInputs,
     /// The directory for unfinished work cannot be used.
     #[error("{}: {reason}", path.display())]
     Work {

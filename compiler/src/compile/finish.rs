@@ -9,9 +9,10 @@ use super::options::{Goal, LowRank, Options};
 use super::precision::{self, Chosen};
 use super::stage::Split;
 use super::{CompileError, low_rank, weights_removed};
-use crate::encode::{Encoded, Precision, encode_for};
+use crate::encode::{Encoded, Precision, encode_for, encode_int8};
 use crate::execute::{self, Inputs};
 use crate::passes;
+use crate::quantize;
 
 /// Random inputs on which precisions are compared where there is no data.
 const PROBES: usize = 256;
@@ -77,6 +78,18 @@ pub(super) fn finish(
         (options.low_rank, matches!(options.goal, Goal::Sparsity(_)), data)
     {
         reasons = low_rank::shrink(&mut network, &data.validation, options)?;
+    }
+    if let Some(method) = options.quantize {
+        let samples = match (data, calibration) {
+            (_, Some(calibration)) => calibration,
+            (Some(data), None) => &data.train,
+            (None, None) => return Err(CompileError::NeedsInputs),
+        };
+        let samples = samples.evenly(options.calibration_samples);
+        let ranges = quantize::calibrate(&network, &Inputs::Samples(&samples), method)?;
+        let encoded = encode_int8(&network, &ranges)?;
+        let notes = vec![format!("int8, ranges by {method} of {} inputs", samples.len())];
+        return Ok(Finished { network, encoded, passes, removed, reasons, notes });
     }
     let inputs = match (data, calibration) {
         (Some(data), _) => Inputs::Samples(&data.validation),

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::factorize::{self, Rank, Solver};
 use crate::plan::Target;
 use crate::prune::{Method, Scope};
+use crate::quantize;
 use crate::train::TrainOptions;
 
 /// How far to prune.
@@ -95,6 +96,9 @@ pub struct Options {
     pub target: Option<Target>,
     /// Whether weights may be stored as f16 where outputs agree; f32 otherwise.
     pub half: bool,
+    /// Compute on i8, with ranges of values chosen so; else on f32.
+    #[serde(serialize_with = "as_text_or_none")]
+    pub quantize: Option<quantize::Method>,
     /// Prune in one shot and correct the weights that remain, layer by layer, instead of fine-tuning.
     pub one_shot: bool,
     /// Most samples that one-shot pruning is calibrated with.
@@ -122,6 +126,13 @@ impl Options {
     pub fn factors(&self) -> factorize::Options {
         let Self { rank, iterations, solver, seed, .. } = *self;
         factorize::Options { rank, iterations, solver, seed, ..Default::default() }
+    }
+}
+
+fn as_text_or_none<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
     }
 }
 

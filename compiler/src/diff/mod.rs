@@ -269,19 +269,15 @@ fn compare(
             let output_a = session_a.run_observed(&input, &mut |step, _, value| {
                 if let Some(at) = places_a[step] {
                     values[at].clear();
-                    value.rows().for_each(|row| values[at].extend_from_slice(row));
+                    values[at].extend(value.numbers());
                 }
             })?;
             let mut sums = vec![Sum::none(); steps.len() + 1];
             inputs.fill(at, b.input_shape(), &b.header().preprocess, &mut input);
             let output_b = session_b.run_observed(&input, &mut |step, _, value| {
                 if let Some(at) = places_b[step] {
-                    let mut rest = values[at].as_slice();
-                    for row in value.rows() {
-                        let (of_a, behind) = rest.split_at(row.len());
-                        sums[at].add(of_a, row);
-                        rest = behind;
-                    }
+                    let of_b: Vec<f32> = value.numbers().collect();
+                    sums[at].add(&values[at], &of_b);
                 }
             })?;
             sums[steps.len()].add(output_a, output_b);

@@ -23,9 +23,9 @@ struct Life {
     last: usize,
 }
 
-/// Places all storages behind `scratch` bytes; `None` if they do not fit 32 bits.
-pub(super) fn place(graph: &Lowered<'_>, scratch: u32) -> Option<Placed> {
-    let mut lives = lives(graph)?;
+/// Places all storages, of elements of `element` bytes, behind `scratch` bytes; `None` if they do not fit 32 bits.
+pub(super) fn place(graph: &Lowered<'_>, element: u32, scratch: u32) -> Option<Placed> {
+    let mut lives = lives(graph, element)?;
     lives.sort_by_key(|life| (std::cmp::Reverse(life.len), life.first, life.storage));
 
     let mut offsets = vec![0u64; graph.storages.len()];
@@ -54,13 +54,13 @@ pub(super) fn place(graph: &Lowered<'_>, scratch: u32) -> Option<Placed> {
     Some(Placed { offsets: offsets.into_iter().map(|o| o as u32).collect(), arena_len })
 }
 
-fn lives(graph: &Lowered<'_>) -> Option<Vec<Life>> {
+fn lives(graph: &Lowered<'_>, element: u32) -> Option<Vec<Life>> {
     let mut lives = Vec::with_capacity(graph.storages.len());
     for (storage, room) in graph.storages.iter().enumerate() {
         let (shape, halo) = (room.shape, room.halo);
         let rows = u64::from(shape.h) + u64::from(halo.top) + u64::from(halo.bottom);
         let cols = u64::from(shape.w) + u64::from(halo.left) + u64::from(halo.right);
-        let bytes = u64::from(shape.c).checked_mul(rows)?.checked_mul(cols)?.checked_mul(4)?;
+        let bytes = u64::from(shape.c).checked_mul(rows)?.checked_mul(cols)?.checked_mul(element.into())?;
         let len = bytes.checked_next_multiple_of(ALIGN)?;
         lives.push(Life { storage, len, first: usize::MAX, last: 0 });
     }
@@ -70,7 +70,7 @@ fn lives(graph: &Lowered<'_>) -> Option<Vec<Life>> {
     };
     touch(graph.input.storage, 0);
     for (index, step) in graph.steps.iter().enumerate() {
-        step.inputs.iter().for_each(|slot| touch(slot.storage, index));
+        step.inputs.iter().chain(&step.residual).for_each(|slot| touch(slot.storage, index));
         touch(step.output.storage, index);
     }
     touch(graph.output.storage, graph.steps.len());

@@ -16,6 +16,23 @@ pub(super) struct Lowered<'n> {
     pub(super) output: Slot,
 }
 
+/// What a step may apply to the elements that it stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fusion {
+    /// Any activation: steps on floats.
+    Any,
+    /// Activations that are bounds, and only where sums are rounded anyway: steps on i8.
+    Bounds,
+}
+
+impl Fusion {
+    fn allows(self, op: &Op, activation: Activation) -> bool {
+        let bounds = matches!(activation, Activation::Relu | Activation::Relu6);
+        let sums = matches!(op, Op::Conv2d(_) | Op::Dense(_) | Op::Add | Op::AvgPool(_) | Op::GlobalAvgPool);
+        self == Fusion::Any || bounds && sums
+    }
+}
+
 /// Room for one value in the arena.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Storage {
@@ -35,6 +52,8 @@ pub(super) struct LoweredStep<'n> {
     pub(super) weight: Option<TensorId>,
     pub(super) params: Vec<Param>,
     pub(super) activation: Option<Activation>,
+    /// What is added to each element before the activation; of steps on i8.
+    pub(super) residual: Option<Slot>,
 }
 
 /// A per-channel parameter of a step.
@@ -46,18 +65,19 @@ pub(super) enum Param {
     Computed(Vec<f32>),
 }
 
-pub(super) fn lower(network: &Network) -> Result<Lowered<'_>, EncodeError> {
+pub(super) fn lower(network: &Network, fusion: Fusion) -> Result<Lowered<'_>, EncodeError> {
     let shapes = network.shapes()?;
     let halos = halos(network);
     let mut lowering = Lowering {
         network,
+        fusion,
         lowered: Lowered {
             steps: Vec::new(),
             storages: vec![Storage { shape: network.input, halo: halos[0] }],
-            input: Slot { storage: 0, shape: network.input },
-            output: Slot { storage: 0, shape: network.input },
+            input: Slot::new(0, network.input),
+            output: Slot::new(0, network.input),
         },
-        slots: vec![Slot { storage: 0, shape: network.input }],
+        slots: vec![Slot::new(0, network.input)],
     };
     for (index, node) in network.nodes.iter().enumerate() {
         lowering.node(index, node, shapes[index + 1], halos[index + 1])?;
@@ -87,6 +107,7 @@ fn halos(network: &Network) -> Vec<Padding> {
 
 struct Lowering<'n> {
     network: &'n Network,
+    fusion: Fusion,
     lowered: Lowered<'n>,
     /// Where each value of the network is.
     slots: Vec<Slot>,
@@ -109,7 +130,7 @@ impl<'n> Lowering<'n> {
             _ => false,
         };
         if renamed {
-            self.slots.push(Slot { storage: source.storage, shape });
+            self.slots.push(Slot::new(source.storage, shape));
         } else {
             let storage = self.storage(shape, halo);
             self.slots.push(storage);
@@ -120,7 +141,7 @@ impl<'n> Lowering<'n> {
 
     fn storage(&mut self, shape: Shape, halo: Padding) -> Slot {
         self.lowered.storages.push(Storage { shape, halo });
-        Slot { storage: self.lowered.storages.len() - 1, shape }
+        Slot::new(self.lowered.storages.len() - 1, shape)
     }
 
     /// Fuses an activation into the step that computes its input, if nobody else reads that.
@@ -137,7 +158,7 @@ impl<'n> Lowering<'n> {
         }
         let step = self.lowered.steps.iter_mut().find(|step| step.output.storage == source.storage);
         match step {
-            Some(step) if step.activation.is_none() => {
+            Some(step) if step.activation.is_none() && self.fusion.allows(&step.op, activation) => {
                 step.activation = Some(activation);
                 true
             }
@@ -169,6 +190,7 @@ impl<'n> Lowering<'n> {
             weight: self.network.weight(index),
             params,
             activation: None,
+            residual: None,
         });
     }
 
@@ -201,6 +223,7 @@ impl<'n> Lowering<'n> {
             weight: None,
             params: Vec::new(),
             activation: None,
+            residual: None,
         });
         copy
     }

@@ -21,6 +21,8 @@ pub enum Precision {
     F32,
     /// IEEE 754 half: 11 bits of mantissa, magnitudes from 6e-8 to 65504.
     F16,
+    /// Whole numbers of a byte, from -127 to 127.
+    I8,
 }
 
 impl Precision {
@@ -29,13 +31,14 @@ impl Precision {
         match self {
             Precision::F32 => 4,
             Precision::F16 => 2,
+            Precision::I8 => 1,
         }
     }
 
     /// The value as it will be read back. What f16 rounds to zero is no longer an entry.
     fn round(self, value: f32) -> f32 {
         match self {
-            Precision::F32 => value,
+            Precision::F32 | Precision::I8 => value,
             Precision::F16 => f16::from_f32(value).to_f32(),
         }
     }
@@ -105,42 +108,8 @@ impl<'n> MatrixWriter<'n> {
                 steps.iter().map(|step| target.cost(&Layer { weights, ..*step })).sum()
             })
         };
-        let bytes = values.len() * precision.bytes();
-        let dense = Candidate { encoding: "dense".into(), bytes, cost: cost(None) };
-        let mut choices: Vec<Choice> = vec![(dense, None)];
-        for block in BLOCKS {
-            let blocks = Blocks::new(rows, cols, &values, block);
-            for width in IndexWidth::ALL.into_iter().filter(|width| width.fits(cols)) {
-                let entries = Entries::new(&blocks, width);
-                let (encoding, bytes) = (csr::name(width.name(), block), entries.bytes(precision));
-                let stored = StoredBlocks { rows: block, entries: entries.stored() };
-                choices.push((Candidate { encoding, bytes, cost: cost(Some(stored)) }, Some((block, width))));
-            }
-        }
-        // Of encodings alike in bytes, dense runs fastest, and larger blocks run faster.
-        choices.sort_by_key(|(candidate, sparse)| {
-            let block = sparse.map_or(u8::MAX, |(block, _)| block);
-            (candidate.bytes, std::cmp::Reverse(block))
-        });
-        if self.target.is_some() {
-            fastest_first(&mut choices);
-        } else {
-            worth_it_first(&mut choices);
-        }
-        let written = match choices[0].1 {
-            Some((block, width)) => {
-                let entries = Entries::new(&Blocks::new(rows, cols, &values, block), width);
-                let record = entries.write(writer, precision);
-                Written { record, longest_row: entries.longest_row(), block }
-            }
-            None => {
-                let values = write_values(writer, &values, precision);
-                let storage = Storage::Dense { values };
-                let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
-                Written { record, longest_row: cols as u32, block: 1 }
-            }
-        };
-        self.candidates.insert(id, choices.into_iter().map(|(candidate, _)| candidate).collect());
+        let (written, candidates) = write_matrix(writer, rows, cols, &values, precision, cost);
+        self.candidates.insert(id, candidates);
         self.written.insert(id, written);
         written
     }
@@ -172,6 +141,54 @@ impl<'n> MatrixWriter<'n> {
     }
 }
 
+/// Writes a matrix in the encoding that is chosen for it; all that were weighed, that one first: by
+/// `cost`, where encodings have one (`None` is dense), else by bytes.
+pub(super) fn write_matrix(
+    writer: &mut Writer,
+    rows: usize,
+    cols: usize,
+    values: &[f32],
+    precision: Precision,
+    cost: impl Fn(Option<StoredBlocks>) -> Option<f64>,
+) -> (Written, Vec<Candidate>) {
+    let bytes = values.len() * precision.bytes();
+    let dense = Candidate { encoding: "dense".into(), bytes, cost: cost(None) };
+    let mut choices: Vec<Choice> = vec![(dense, None)];
+    for block in BLOCKS {
+        let blocks = Blocks::new(rows, cols, values, block);
+        for width in IndexWidth::ALL.into_iter().filter(|width| width.fits(cols)) {
+            let entries = Entries::new(&blocks, width);
+            let (encoding, bytes) = (csr::name(width.name(), block), entries.bytes(precision));
+            let stored = StoredBlocks { rows: block, entries: entries.stored() };
+            choices.push((Candidate { encoding, bytes, cost: cost(Some(stored)) }, Some((block, width))));
+        }
+    }
+    // Of encodings alike in bytes, dense runs fastest, and larger blocks run faster.
+    choices.sort_by_key(|(candidate, sparse)| {
+        let block = sparse.map_or(u8::MAX, |(block, _)| block);
+        (candidate.bytes, std::cmp::Reverse(block))
+    });
+    if choices[0].0.cost.is_some() {
+        fastest_first(&mut choices);
+    } else {
+        worth_it_first(&mut choices);
+    }
+    let written = match choices[0].1 {
+        Some((block, width)) => {
+            let entries = Entries::new(&Blocks::new(rows, cols, values, block), width);
+            let record = entries.write(writer, precision);
+            Written { record, longest_row: entries.longest_row(), block }
+        }
+        None => {
+            let values = write_values(writer, values, precision);
+            let storage = Storage::Dense { values };
+            let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
+            Written { record, longest_row: cols as u32, block: 1 }
+        }
+    };
+    (written, choices.into_iter().map(|(candidate, _)| candidate).collect())
+}
+
 /// An encoding, and how it is sparse.
 type Choice = (Candidate, Option<(u8, IndexWidth)>);
 
@@ -200,6 +217,7 @@ pub(super) fn write_values(writer: &mut Writer, values: &[f32], precision: Preci
     match precision {
         Precision::F32 => writer.f32s(values),
         Precision::F16 => writer.f16s(&values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>()),
+        Precision::I8 => writer.i8s(&values.iter().map(|&v| v as i8).collect::<Vec<_>>()),
     }
 }
 

@@ -4,21 +4,25 @@
 mod arena;
 mod csr;
 mod densify;
+mod in_place;
+mod int8;
 mod lower;
 mod matrix;
 
 pub(crate) use csr::name as csr_name;
 pub(crate) use densify::dense_values;
 pub use densify::densify;
+pub use int8::{encode_int8, encode_observed};
 pub use matrix::{Candidate, Precision};
 
 use std::collections::BTreeMap;
 
-use tfc_formats::artifact::{Dtype, Header, Step, Value, WriteError, Writer, scratch_len};
+use tfc_formats::artifact::{Element, Header, Step, Value, WriteError, Writer, scratch_len};
 use tfc_formats::network::{Network, NetworkError, TensorId};
 use tfc_formats::op::Shape;
 
 use crate::plan::Target;
+use lower::{Fusion, Lowered, lower};
 
 /// Name and version in the files that this build writes.
 pub const PRODUCER: &str = concat!("tfc ", env!("CARGO_PKG_VERSION"));
@@ -53,6 +57,12 @@ pub enum EncodeError {
     /// The values do not fit a 32-bit arena.
     #[error("the activations of network `{0}` need more than 4 GiB")]
     ArenaTooLarge(String),
+    /// Ops that have no form on i8.
+    #[error("no int8 form: {}; compile without --quantize", .0.join(", "))]
+    NotInteger(Vec<String>),
+    /// Sums of a layer that do not fit 32 bits.
+    #[error("layer `{0}`: its sums may not fit 32 bits; compile without --quantize")]
+    Overflow(String),
     /// The network does not pass its checks.
     #[error(transparent)]
     Network(#[from] NetworkError),
@@ -75,8 +85,17 @@ pub fn encode_for(
     precisions: &Precisions,
     target: Option<&Target>,
 ) -> Result<Encoded, EncodeError> {
+    encode_floats(network, precisions, &lower(network, Fusion::Any)?, target)
+}
+
+/// Encodes what a network was lowered to on floats.
+fn encode_floats(
+    network: &Network,
+    precisions: &Precisions,
+    graph: &Lowered<'_>,
+    target: Option<&Target>,
+) -> Result<Encoded, EncodeError> {
     let too_large = || EncodeError::ArenaTooLarge(network.name.clone());
-    let graph = lower::lower(network)?;
     let mut writer = Writer::new();
     let mut matrices = matrix::MatrixWriter::new(network, precisions, target);
 
@@ -87,28 +106,31 @@ pub fn encode_for(
         let matrix = lowered.weight.map(|id| matrices.write(&mut writer, id));
         let params = matrices.params(&mut writer, &lowered.params);
         let (longest_row, block) = matrix.map_or((0, 1), |m| (m.longest_row, m.block));
-        scratch = scratch.max(scratch_len(&lowered.op, longest_row, block).ok_or_else(too_large)?);
+        let needed = scratch_len(&lowered.op, Element::F32, longest_row, block);
+        scratch = scratch.max(needed.ok_or_else(too_large)?);
         steps.push((lowered, matrix.map(|m| m.record), params));
     }
 
-    let placed = arena::place(&graph, scratch).ok_or_else(too_large)?;
+    let placed = arena::place(graph, Element::F32.size(), scratch).ok_or_else(too_large)?;
     for (lowered, matrix, params) in steps {
         writer.step(&Step {
             name: lowered.name,
             op: lowered.op,
-            inputs: lowered.inputs.iter().map(|&v| placed.value(&graph, v)).collect(),
-            output: placed.value(&graph, lowered.output),
+            inputs: lowered.inputs.iter().map(|&v| placed.value(graph, v)).collect(),
+            output: placed.value(graph, lowered.output),
             matrix,
             params,
             activation: lowered.activation,
+            requantization: None,
         });
     }
     let header = Header {
         name: &network.name,
         producer: PRODUCER,
         preprocess: network.preprocess.clone(),
-        input: placed.value(&graph, graph.input),
-        output: placed.value(&graph, graph.output),
+        quantize: heapless::Vec::new(),
+        input: placed.value(graph, graph.input),
+        output: placed.value(graph, graph.output),
         arena_len: placed.arena_len,
         scratch_len: scratch,
         steps: 0,
@@ -121,14 +143,22 @@ pub fn encode_for(
 struct Slot {
     storage: usize,
     shape: Shape,
+    element: Element,
+}
+
+impl Slot {
+    /// Of f32.
+    fn new(storage: usize, shape: Shape) -> Self {
+        Self { storage, shape, element: Element::F32 }
+    }
 }
 
 impl arena::Placed {
-    fn value(&self, graph: &lower::Lowered<'_>, slot: Slot) -> Value {
+    fn value(&self, graph: &Lowered<'_>, slot: Slot) -> Value {
         Value {
             shape: slot.shape,
             halo: graph.storages[slot.storage].halo,
-            dtype: Dtype::F32,
+            element: slot.element,
             offset: self.offsets[slot.storage],
         }
     }

@@ -48,7 +48,7 @@ fn layer(artifact: &Artifact<'_>, step: &Step<'_>, seen: &mut BTreeSet<u32>) -> 
     let mut shared = step.matrix.is_some();
     for (position, array) in arrays.enumerate().filter(|(_, array)| array.len > 0) {
         if seen.insert(array.offset) {
-            bytes += u64::from(array.len) * width(array.dtype);
+            bytes += u64::from(array.len) * u64::from(array.dtype.size());
             shared &= position >= matrix_arrays;
         }
     }
@@ -103,17 +103,12 @@ fn arrays(matrix: &Matrix) -> Vec<Array> {
     }
 }
 
-/// Bytes of one element.
-fn width(dtype: Dtype) -> u64 {
-    match dtype {
-        Dtype::U8 => 1,
-        Dtype::F16 | Dtype::U16 => 2,
-        Dtype::F32 | Dtype::U32 => 4,
-    }
-}
-
 fn encoding(storage: &Storage) -> String {
-    let value = |array: &Array| if array.dtype == Dtype::F16 { "f16" } else { "f32" };
+    let value = |array: &Array| match array.dtype {
+        Dtype::I8 => "i8",
+        Dtype::F16 => "f16",
+        _ => "f32",
+    };
     match storage {
         Storage::Dense { values } => format!("dense {}", value(values)),
         Storage::Csr { block, index, values, .. } => {

@@ -3,8 +3,8 @@
 use super::csr::RowLens;
 use super::layout::ALIGNMENT;
 use super::{
-    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Header, MAX_INPUTS, Matrix, Step, StepError,
-    Storage, Value, ValueError, scratch_len,
+    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, Matrix, Step,
+    StepError, Storage, Value, ValueError, integer, output_scratch_len, scratch_len,
 };
 use crate::op::{Op, Padding, Shape};
 
@@ -19,6 +19,9 @@ pub(super) fn check(artifact: &Artifact<'_>, file_len: u32) -> Result<(), Artifa
     if !header.preprocess.is_valid(header.input.shape.c) {
         return Err(ArtifactError::Preprocess);
     }
+    if !integer::quantizes(header) {
+        return Err(ArtifactError::Quantize);
+    }
     if header.scratch_len > header.arena_len {
         return Err(ArtifactError::Arena);
     }
@@ -26,6 +29,9 @@ pub(super) fn check(artifact: &Artifact<'_>, file_len: u32) -> Result<(), Artifa
     check_value(header, &header.output).map_err(ArtifactError::Output)?;
     if !header.output.halo.is_zero() {
         return Err(ArtifactError::OutputHalo);
+    }
+    if output_scratch_len(&header.output).is_none_or(|needed| needed > header.scratch_len) {
+        return Err(ArtifactError::OutputScratch);
     }
 
     let mut budget = u64::from(file_len) * SHARING;
@@ -42,9 +48,11 @@ pub(super) fn check(artifact: &Artifact<'_>, file_len: u32) -> Result<(), Artifa
     Ok(())
 }
 
-fn check_value(header: &Header<'_>, value: &Value) -> Result<(), ValueError> {
-    if value.dtype != Dtype::F32 {
-        return Err(ValueError::Dtype);
+pub(super) fn check_value(header: &Header<'_>, value: &Value) -> Result<(), ValueError> {
+    if let Element::I8 { scale, .. } = value.element
+        && !(scale.is_finite() && scale > 0.0)
+    {
+        return Err(ValueError::Scale);
     }
     if !value.offset.is_multiple_of(ALIGNMENT) {
         return Err(ValueError::Alignment);
@@ -71,7 +79,10 @@ fn check_step(artifact: &Artifact<'_>, step: &Step<'_>, budget: &mut u64) -> Res
         return Err(StepError::OutputShape { expected });
     }
     for input in &step.inputs {
-        if overlap(input, &step.output) {
+        if input.element.is_i8() != step.output.element.is_i8() {
+            return Err(StepError::Element);
+        }
+        if overlap(input, &step.output) && !integer::pools_in_place(step) {
             return Err(StepError::Overlap);
         }
         check_halo(&step.op, input.halo)?;
@@ -79,18 +90,21 @@ fn check_step(artifact: &Artifact<'_>, step: &Step<'_>, budget: &mut u64) -> Res
 
     let input = *shapes.first().ok_or(StepError::Decode)?;
     let (longest_row, block) = match (step.op.weight_shape(input), &step.matrix) {
-        (Some(shape), Some(matrix)) => check_matrix(artifact, matrix, shape, budget)?,
+        (Some(shape), Some(matrix)) => check_matrix(artifact, matrix, shape, step.output.element, budget)?,
         (None, None) => (0, 1),
         _ => return Err(StepError::Matrix),
     };
-    let scratch = scratch_len(&step.op, longest_row, block).ok_or(StepError::Scratch)?;
+    let scratch = scratch_len(&step.op, step.output.element, longest_row, block).ok_or(StepError::Scratch)?;
     if scratch > header.scratch_len {
         return Err(StepError::Scratch);
+    }
+    if step.output.element.is_i8() {
+        return integer::check(artifact, step, budget);
     }
     check_params(artifact, step)
 }
 
-fn overlap(a: &Value, b: &Value) -> bool {
+pub(super) fn overlap(a: &Value, b: &Value) -> bool {
     let end = |v: &Value| v.bytes().and_then(|n| v.offset.checked_add(n)).unwrap_or(u32::MAX);
     a.offset < end(b) && b.offset < end(a)
 }
@@ -105,6 +119,9 @@ fn check_halo(op: &Op, halo: Padding) -> Result<(), StepError> {
 }
 
 fn check_params(artifact: &Artifact<'_>, step: &Step<'_>) -> Result<(), StepError> {
+    if step.requantization.is_some() {
+        return Err(StepError::Requantization);
+    }
     let counts = match step.op {
         Op::Conv2d(_) | Op::Dense(_) => 0..=1,
         Op::BatchNorm { .. } => 2..=2,
@@ -119,7 +136,7 @@ fn check_params(artifact: &Artifact<'_>, step: &Step<'_>) -> Result<(), StepErro
     Ok(())
 }
 
-fn check_array(
+pub(super) fn check_array(
     artifact: &Artifact<'_>,
     array: Array,
     dtypes: &[Dtype],
@@ -139,32 +156,33 @@ fn check_matrix(
     artifact: &Artifact<'_>,
     matrix: &Matrix,
     shape: (u32, u32),
+    element: Element,
     budget: &mut u64,
 ) -> Result<(u32, u8), StepError> {
     let (rows, cols) = shape;
     if (matrix.rows, matrix.cols) != shape {
         return Err(StepError::MatrixShape { rows, cols });
     }
-    let floats = &[Dtype::F32, Dtype::F16];
+    let dtypes: &[Dtype] = if element.is_i8() { &[Dtype::I8] } else { &[Dtype::F32, Dtype::F16] };
     match matrix.storage {
         Storage::Dense { values } => {
             let elements = rows.checked_mul(cols).ok_or(StepError::MatrixShape { rows, cols })?;
-            check_array(artifact, values, floats, elements)?;
+            check_array(artifact, values, dtypes, elements)?;
             Ok((cols, 1))
         }
         Storage::Csr { block, row_len, index, values } => {
             if !BLOCKS.contains(&block) {
                 return Err(StepError::Block { found: block });
             }
-            let (array, dtypes): (_, &[_]) = match index {
+            let (array, widths): (_, &[_]) = match index {
                 ColumnIndex::Delta(array) => (array, &[Dtype::U8]),
                 ColumnIndex::Absolute(array) => (array, &[Dtype::U16, Dtype::U32]),
             };
             let blocks = rows.div_ceil(block.into());
             check_array(artifact, row_len, &[Dtype::U8, Dtype::U16, Dtype::U32], blocks)?;
-            check_array(artifact, array, dtypes, array.len)?;
+            check_array(artifact, array, widths, array.len)?;
             let stored = array.len.checked_mul(block.into()).ok_or(StepError::Array)?;
-            check_array(artifact, values, floats, stored)?;
+            check_array(artifact, values, dtypes, stored)?;
             let cost = u64::from(rows) + u64::from(values.len);
             *budget = budget.checked_sub(cost).ok_or(StepError::Sharing)?;
             let lens = artifact.row_lens(row_len).ok_or(StepError::Array)?;

@@ -11,6 +11,8 @@ pub enum Values<'a> {
     F32(&'a [f32]),
     /// To be widened.
     F16(&'a [f16]),
+    /// Whole numbers of a scale that is a constant of the step.
+    I8(&'a [i8]),
 }
 
 impl<'a> Values<'a> {
@@ -19,6 +21,7 @@ impl<'a> Values<'a> {
         match self {
             Values::F32(v) => v.len(),
             Values::F16(v) => v.len(),
+            Values::I8(v) => v.len(),
         }
     }
 
@@ -33,6 +36,7 @@ impl<'a> Values<'a> {
         match self {
             Values::F32(v) => v.get(at).copied(),
             Values::F16(v) => v.get(at).map(|v| v.to_f32()),
+            Values::I8(v) => v.get(at).map(|v| f32::from(*v)),
         }
     }
 
@@ -41,6 +45,7 @@ impl<'a> Values<'a> {
         match self {
             Values::F32(v) => v.split_at_checked(at).map(|(a, b)| (Values::F32(a), Values::F32(b))),
             Values::F16(v) => v.split_at_checked(at).map(|(a, b)| (Values::F16(a), Values::F16(b))),
+            Values::I8(v) => v.split_at_checked(at).map(|(a, b)| (Values::I8(a), Values::I8(b))),
         }
     }
 }
@@ -116,10 +121,11 @@ impl<'a> Artifact<'a> {
         Some(Rows { row: 0, rows: matrix.rows, block, lens, columns, values })
     }
 
-    /// An array of f32 or f16, or `None` if it is of another type or not in the file.
+    /// An array of f32, f16 or i8, or `None` if it is of another type or not in the file.
     pub fn values(&self, array: Array) -> Option<Values<'a>> {
         match array.dtype {
             Dtype::F16 => self.f16s(array).map(Values::F16),
+            Dtype::I8 => self.i8s(array).map(Values::I8),
             _ => self.f32s(array).map(Values::F32),
         }
     }

@@ -41,6 +41,9 @@ pub enum ArtifactError {
     ManifestEnd,
     /// Preprocessing has values that are not finite, or a wrong number of channels.
     Preprocess,
+    /// An input of i8 without constants for raw samples, one of f32 with them, or constants that are
+    /// not allowed.
+    Quantize,
     /// More scratch than arena.
     Arena,
     /// The network's input is not placed correctly.
@@ -49,6 +52,8 @@ pub enum ArtifactError {
     Output(ValueError),
     /// The network's output has a halo.
     OutputHalo,
+    /// The scratch does not hold the network's output as f32.
+    OutputScratch,
     /// A step is wrong.
     Step {
         /// Its number, from 0.
@@ -75,8 +80,17 @@ pub enum StepError {
         /// What the op computes.
         expected: Shape,
     },
-    /// The output lies on an input.
+    /// The output lies on an input, or on a part of the residual.
     Overlap,
+    /// Inputs and output are neither all f32 nor all i8, or an op that only moves i8 has an input of
+    /// another scale or zero point than its output.
+    Element,
+    /// There is no such op on i8.
+    NotInteger,
+    /// Bounds and shifts are missing, are given to an op that has none, or are out of range.
+    Requantization,
+    /// A multiplier is odd or negative.
+    Multiplier,
     /// A convolution's input has less halo than the convolution pads, or a dense step's has any.
     Halo,
     /// A matrix where the op takes none, or none where it takes one.
@@ -126,8 +140,8 @@ pub enum StepError {
 pub enum ValueError {
     /// No elements, or more bytes than fit 32 bits.
     Extent,
-    /// Elements are not f32.
-    Dtype,
+    /// The scale of i8 is not finite and above 0.
+    Scale,
     /// The offset is not a multiple of 16.
     Alignment,
     /// In the scratch, or past the end of the arena.
@@ -162,10 +176,12 @@ impl Display for ArtifactError {
             Self::Header => f.write_str("the manifest's header cannot be decoded"),
             Self::ManifestEnd => f.write_str("the manifest has bytes behind its last step"),
             Self::Preprocess => f.write_str("preprocessing does not fit the input's channels"),
+            Self::Quantize => f.write_str("constants for raw samples do not fit the input"),
             Self::Arena => f.write_str("scratch is larger than the arena"),
             Self::Input(error) => write!(f, "the network's input {error}"),
             Self::Output(error) => write!(f, "the network's output {error}"),
             Self::OutputHalo => f.write_str("the network's output has a halo"),
+            Self::OutputScratch => f.write_str("the scratch does not hold the network's output as f32"),
             Self::Step { step, error } => write!(f, "step {step}: {error}"),
         }
     }
@@ -179,7 +195,11 @@ impl Display for StepError {
             Self::Output(error) => write!(f, "the output {error}"),
             Self::Shape(error) => write!(f, "{error}"),
             Self::OutputShape { expected } => write!(f, "the output's shape should be {expected}"),
-            Self::Overlap => f.write_str("the output overlaps an input"),
+            Self::Overlap => f.write_str("the output overlaps an input or a part of the residual"),
+            Self::Element => f.write_str("the elements of inputs and output do not fit each other or the op"),
+            Self::NotInteger => f.write_str("there is no such op on i8"),
+            Self::Requantization => f.write_str("shifts and bounds do not fit the op"),
+            Self::Multiplier => f.write_str("a multiplier is odd or negative"),
             Self::Halo => f.write_str("the input's halo does not fit the op"),
             Self::Matrix => f.write_str("a matrix is missing, or there is one where the op takes none"),
             Self::MatrixShape { rows, cols } => write!(f, "the matrix should be {rows}x{cols}"),
@@ -206,7 +226,7 @@ impl Display for ValueError {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(match self {
             Self::Extent => "has no elements or is larger than 4 GiB",
-            Self::Dtype => "is not f32",
+            Self::Scale => "has a scale that is not finite and above 0",
             Self::Alignment => "is not at a multiple of 16 bytes",
             Self::Bounds => "is not between the scratch and the end of the arena",
         })

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::op::{Activation, Op, Padding, Shape};
-use crate::preprocess::Preprocess;
+use crate::preprocess::{MAX_CHANNELS, Preprocess};
 
 /// Most inputs of a step.
 pub const MAX_INPUTS: usize = 8;
@@ -28,6 +28,9 @@ pub struct Header<'a> {
     pub producer: &'a str,
     /// From a raw sample to `input`.
     pub preprocess: Preprocess,
+    /// From a raw sample to an `input` of i8: one for all channels or one a channel, in the order of
+    /// the input's channels; none for an input of f32.
+    pub quantize: heapless::Vec<Affine, MAX_CHANNELS>,
     /// Where the preprocessed sample goes.
     pub input: Value,
     /// Where the result is when all steps have run; its halo is zero.
@@ -40,7 +43,7 @@ pub struct Header<'a> {
     pub steps: u32,
 }
 
-/// Type of the elements of an array or a value.
+/// Type of the elements of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dtype {
     /// IEEE 754 single.
@@ -53,6 +56,63 @@ pub enum Dtype {
     U16,
     /// Unsigned 32 bits.
     U32,
+    /// Signed byte.
+    I8,
+    /// Signed 32 bits.
+    I32,
+}
+
+/// Elements of a value and what they stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Element {
+    /// IEEE 754 single.
+    F32,
+    /// A signed byte `q` that stands for `scale * (q - zero)`.
+    I8 {
+        /// Difference of neighbouring numbers; finite and above 0.
+        scale: f32,
+        /// What stands for 0, in the halo too.
+        zero: i8,
+    },
+}
+
+/// `(x * multiplier + offset) >> shift` in wrapping 32-bit arithmetic. The shift is arithmetic;
+/// zero points and rounding are in `offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affine {
+    /// Ratio of the scales, times 2^`shift`.
+    pub multiplier: i32,
+    /// Added before the shift.
+    pub offset: i32,
+    /// Bits behind the binary point, below 32.
+    pub shift: u8,
+}
+
+/// From the sums of a step to the i8 that it stores; FORMAT.md says how, bit for bit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Requantization {
+    /// Left shift of a sum before it is multiplied, below 32.
+    pub left: u8,
+    /// Added to the high word of the product: zero point and rounding of what is stored.
+    pub offset: i32,
+    /// Arithmetic right shift of the result, below 32.
+    pub right: u8,
+    /// Least i8 that is stored.
+    pub lo: i8,
+    /// Largest i8 that is stored; not below `lo`.
+    pub hi: i8,
+    /// What is added to each element before the right shift.
+    pub residual: Option<Residual>,
+}
+
+/// A value that a convolution or dense step adds to what it stores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residual {
+    /// Of i8 and the shape of the output. It lies apart from the output or exactly where the output
+    /// does, halo included: each element is read before it is written.
+    pub value: Value,
+    /// Of its elements.
+    pub multiplier: i32,
 }
 
 /// A run of little-endian elements in the sections, aligned to 16 bytes.
@@ -68,15 +128,15 @@ pub struct Array {
 
 /// A place in the arena. Channel `c`, row `y`, column `x` of the interior is element
 /// `(c * (top + h + bottom) + top + y) * (left + w + right) + left + x` from `offset`.
-/// Whoever writes a value writes its whole extent, the halo with zeros.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whoever writes a value writes its whole extent, the halo with zeros, which for i8 are its zero point.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Value {
     /// Extent without the halo.
     pub shape: Shape,
     /// Zeros around every plane, for the convolutions that read it.
     pub halo: Padding,
-    /// Element type.
-    pub dtype: Dtype,
+    /// Elements.
+    pub element: Element,
     /// Bytes from the start of the arena; a multiple of 16.
     pub offset: u32,
 }
@@ -95,7 +155,7 @@ pub struct Matrix {
 /// How the elements of a matrix lie.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Storage {
-    /// All `rows * cols` values, f32 or f16.
+    /// All `rows * cols` values, f32, f16 or i8.
     Dense {
         /// The values.
         values: Array,
@@ -110,7 +170,7 @@ pub enum Storage {
         row_len: Array,
         /// Column of each entry.
         index: ColumnIndex,
-        /// Values of each entry, f32 or f16: one for each row of the block, next to each other.
+        /// Values of each entry, f32, f16 or i8: one for each row of the block, next to each other.
         values: Array,
     },
 }
@@ -134,25 +194,51 @@ pub struct Step<'a> {
     pub op: Op,
     /// Values it reads.
     pub inputs: heapless::Vec<Value, MAX_INPUTS>,
-    /// Value it writes; overlaps none that it reads.
+    /// Value it writes; overlaps none of its inputs.
     pub output: Value,
     /// Weight of a convolution or dense step.
     pub matrix: Option<Matrix>,
     /// Per output channel, f32 or f16: convolution and dense none or `[bias]`, batch norm
-    /// `[scale, shift]` of `x * scale + shift`.
+    /// `[scale, shift]` of `x * scale + shift`. Of steps on i8: constants of their integer arithmetic.
     pub params: heapless::Vec<Array, MAX_PARAMS>,
-    /// Applied to each element as it is stored.
+    /// Applied to each element as it is stored; none in steps on i8, which have bounds.
     pub activation: Option<Activation>,
+    /// Of steps on i8 that add up.
+    pub requantization: Option<Requantization>,
 }
 
 impl Dtype {
     /// Bytes of one element.
     pub const fn size(self) -> u32 {
         match self {
-            Dtype::U8 => 1,
+            Dtype::U8 | Dtype::I8 => 1,
             Dtype::F16 | Dtype::U16 => 2,
-            Dtype::F32 | Dtype::U32 => 4,
+            Dtype::F32 | Dtype::U32 | Dtype::I32 => 4,
         }
+    }
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub const fn size(self) -> u32 {
+        match self {
+            Element::F32 => 4,
+            Element::I8 { .. } => 1,
+        }
+    }
+
+    /// Whether it is i8.
+    pub const fn is_i8(self) -> bool {
+        matches!(self, Element::I8 { .. })
+    }
+}
+
+impl Affine {
+    /// Of one element, not yet clamped.
+    #[inline]
+    pub const fn apply(self, x: i32) -> i32 {
+        // A shift below 32 is checked by the reader; the mask keeps this from panicking.
+        x.wrapping_mul(self.multiplier).wrapping_add(self.offset).wrapping_shr(self.shift as u32)
     }
 }
 
@@ -173,7 +259,7 @@ impl Value {
 
     /// Bytes in the arena, halo included, or `None` if they do not fit 32 bits.
     pub fn bytes(&self) -> Option<u32> {
-        self.padded()?.elements()?.checked_mul(self.dtype.size())
+        self.padded()?.elements()?.checked_mul(self.element.size())
     }
 }
 

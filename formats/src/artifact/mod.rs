@@ -11,6 +11,7 @@ mod aligned;
 mod check;
 mod csr;
 mod error;
+mod integer;
 mod layout;
 mod manifest;
 mod read;
@@ -30,9 +31,10 @@ pub use error::{ArtifactError, StepError, ValueError};
 pub use file::{FileError, open, write_file};
 pub use layout::{ALIGNMENT, MAGIC, VERSION};
 pub use manifest::{
-    Array, BLOCKS, ColumnIndex, Dtype, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Step, Storage, Value,
+    Affine, Array, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix,
+    Requantization, Residual, Step, Storage, Value,
 };
 pub use read::{Artifact, Steps};
-pub use scratch::scratch_len;
+pub use scratch::{output_scratch_len, scratch_len};
 #[cfg(feature = "std")]
 pub use write::{WriteError, Writer};

@@ -72,6 +72,16 @@ impl<'a> Artifact<'a> {
         self.array(array, Dtype::U32)
     }
 
+    /// An array of i8, or `None` if it is of another type or not in the file.
+    pub fn i8s(&self, array: Array) -> Option<&'a [i8]> {
+        self.array(array, Dtype::I8)
+    }
+
+    /// An array of i32, or `None` if it is of another type or not in the file.
+    pub fn i32s(&self, array: Array) -> Option<&'a [i32]> {
+        self.array(array, Dtype::I32)
+    }
+
     /// The bytes of an array, or `None` if it is not aligned or not in the file.
     pub(super) fn bytes(&self, array: Array) -> Option<&'a [u8]> {
         if !array.offset.is_multiple_of(ALIGNMENT) {

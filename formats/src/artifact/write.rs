@@ -70,6 +70,16 @@ impl Writer {
         self.array(Dtype::U32, bytemuck::cast_slice(elements))
     }
 
+    /// Adds i8 elements.
+    pub fn i8s(&mut self, elements: &[i8]) -> Array {
+        self.array(Dtype::I8, bytemuck::cast_slice(elements))
+    }
+
+    /// Adds i32 elements.
+    pub fn i32s(&mut self, elements: &[i32]) -> Array {
+        self.array(Dtype::I32, bytemuck::cast_slice(elements))
+    }
+
     /// Adds the next step.
     pub fn step(&mut self, step: &Step<'_>) {
         let steps = core::mem::replace(&mut self.steps, Ok(Vec::new()));

@@ -2,8 +2,8 @@
 
 use half::f16;
 use tfc_formats::artifact::{
-    AlignedBytes, Array, Artifact, ArtifactError, ColumnIndex, Dtype, Matrix, StepError, Storage, ValueError,
-    WriteError, Writer,
+    AlignedBytes, Array, Artifact, ArtifactError, ColumnIndex, Dtype, Element, Matrix, StepError, Storage,
+    ValueError, WriteError, Writer,
 };
 use tfc_formats::op::{Op, Padding, Shape, ShapeError};
 use tfc_formats::preprocess::Resize;
@@ -123,7 +123,8 @@ fn header_record() {
     let two_means = |d: &mut Draft| d.header.preprocess.mean.push(0.0).unwrap();
     assert_eq!(refused(two_means), ArtifactError::Preprocess);
     assert_eq!(refused(|d| d.header.scratch_len = ARENA + 1), ArtifactError::Arena);
-    assert_eq!(refused(|d| d.header.input.dtype = Dtype::F16), ArtifactError::Input(ValueError::Dtype));
+    let no_scale = |d: &mut Draft| d.header.input.element = Element::I8 { scale: 0.0, zero: 1 };
+    assert_eq!(refused(no_scale), ArtifactError::Quantize);
     assert_eq!(refused(|d| d.header.output.offset = 0), ArtifactError::Output(ValueError::Bounds));
     let halo = |d: &mut Draft| {
         d.header.output.offset = 32;
@@ -138,7 +139,10 @@ fn values() {
         ArtifactError::Step { step: 2, error: StepError::Input(error) } => error,
         other => panic!("{other:?}"),
     };
-    assert_eq!(input(|d| d.steps[2].inputs[0].dtype = Dtype::U8), ValueError::Dtype);
+    assert_eq!(
+        input(|d| d.steps[2].inputs[0].element = Element::I8 { scale: -1.0, zero: 0 }),
+        ValueError::Scale
+    );
     assert_eq!(input(|d| d.steps[2].inputs[0].offset += 4), ValueError::Alignment);
     assert_eq!(input(|d| d.steps[2].inputs[0].shape.h = 0), ValueError::Extent);
     assert_eq!(input(|d| d.steps[2].inputs[0].shape.h = u32::MAX), ValueError::Extent);
@@ -350,7 +354,10 @@ fn error_free(draft: &Draft) -> bool {
 fn messages_are_one_line() {
     let shown = [
         (ArtifactError::Version(9).to_string(), "format version 9, this program reads 3; update the program"),
-        (in_step(3, StepError::Input(ValueError::Dtype)).to_string(), "step 3: an input is not f32"),
+        (
+            in_step(3, StepError::Input(ValueError::Scale)).to_string(),
+            "step 3: an input has a scale that is not finite and above 0",
+        ),
         (
             in_step(4, StepError::OutputShape { expected: Shape::new(2, 4, 4) }).to_string(),
             "step 4: the output's shape should be 2x4x4",

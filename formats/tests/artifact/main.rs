@@ -5,5 +5,6 @@ mod errors;
 mod files;
 mod golden;
 mod hostile;
+mod integers;
 mod matrices;
 mod sample;

@@ -3,7 +3,7 @@
 use half::f16;
 use proptest::prelude::*;
 use tfc_formats::artifact::{
-    AlignedBytes, Artifact, ColumnIndex, Columns, Dtype, Header, Matrix, Step, Storage, Value, Writer,
+    AlignedBytes, Artifact, ColumnIndex, Columns, Element, Header, Matrix, Step, Storage, Value, Writer,
     scratch_len,
 };
 use tfc_formats::op::{Conv2d, Dense, Op, Padding, Shape};
@@ -50,8 +50,12 @@ fn store(writer: &mut Writer, dense: &[Vec<f32>], kind: Kind, block: usize, half
 }
 
 fn one_layer(writer: Writer, matrix: Matrix) -> Vec<u8> {
-    let place =
-        |n, offset| Value { shape: Shape::vector(n), halo: Padding::default(), dtype: Dtype::F32, offset };
+    let place = |n, offset| Value {
+        shape: Shape::vector(n),
+        halo: Padding::default(),
+        element: Element::F32,
+        offset,
+    };
     let input = place(matrix.cols, 0);
     let output = place(matrix.rows, (matrix.cols * 4).next_multiple_of(16));
     let step = Step {
@@ -62,11 +66,13 @@ fn one_layer(writer: Writer, matrix: Matrix) -> Vec<u8> {
         matrix: Some(matrix),
         params: heapless::Vec::new(),
         activation: None,
+        requantization: None,
     };
     let header = Header {
         name: "one",
         producer: "tests",
         preprocess: Preprocess::default(),
+        quantize: heapless::Vec::new(),
         input,
         output,
         arena_len: output.offset + matrix.rows * 4,
@@ -138,8 +144,11 @@ proptest! {
 fn only_convolutions_use_scratch() {
     let pad = Padding::default();
     let conv = Conv2d { out_channels: 1, kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad, groups: 1 };
-    let lens = [0, 1, 2, 3, u32::MAX / 8 - 1, u32::MAX / 8].map(|n| scratch_len(&Op::Conv2d(conv), n, 1));
+    let f32 = |n, block| scratch_len(&Op::Conv2d(conv), Element::F32, n, block);
+    let lens = [0, 1, 2, 3, u32::MAX / 8 - 1, u32::MAX / 8].map(|n| f32(n, 1));
     assert_eq!(lens, [Some(0), Some(16), Some(16), Some(32), Some(u32::MAX - 15), None]);
-    assert_eq!([2, 4].map(|block| scratch_len(&Op::Conv2d(conv), 5, block)), [Some(64), Some(112)]);
-    assert_eq!(scratch_len(&Op::Flatten, u32::MAX, 4), Some(0));
+    assert_eq!([2, 4].map(|block| f32(5, block)), [Some(64), Some(112)]);
+    let bytes = Element::I8 { scale: 1.0, zero: 0 };
+    assert_eq!([4, 5].map(|n| scratch_len(&Op::Conv2d(conv), bytes, n, 4)), [Some(16), Some(32)]);
+    assert_eq!(scratch_len(&Op::Flatten, Element::F32, u32::MAX, 4), Some(0));
 }

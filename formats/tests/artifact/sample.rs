@@ -2,7 +2,7 @@
 
 use half::f16;
 use tfc_formats::artifact::{
-    Array, Artifact, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, WriteError, Writer,
+    Array, Artifact, ColumnIndex, Dtype, Element, Header, Matrix, Step, Storage, Value, WriteError, Writer,
 };
 use tfc_formats::op::{Activation, Conv2d, Dense, Op, Padding, Pool, Shape};
 use tfc_formats::preprocess::{Preprocess, Resize};
@@ -24,14 +24,23 @@ impl Draft {
     }
 }
 
-fn value(shape: Shape, pad: u16, offset: u32) -> Value {
-    Value { shape, halo: Padding::same(pad), dtype: Dtype::F32, offset }
+pub(crate) fn value(shape: Shape, pad: u16, offset: u32) -> Value {
+    Value { shape, halo: Padding::same(pad), element: Element::F32, offset }
 }
 
-fn step(name: &'static str, op: Op, input: Value, output: Value) -> Step<'static> {
+pub(crate) fn step(name: &'static str, op: Op, input: Value, output: Value) -> Step<'static> {
     let mut inputs = heapless::Vec::new();
     inputs.push(input).unwrap();
-    Step { name, op, inputs, output, matrix: None, params: heapless::Vec::new(), activation: None }
+    Step {
+        name,
+        op,
+        inputs,
+        output,
+        matrix: None,
+        params: heapless::Vec::new(),
+        activation: None,
+        requantization: None,
+    }
 }
 
 fn dense(out_features: u32, transposed: bool) -> Op {
@@ -56,6 +65,7 @@ pub(crate) fn example() -> Draft {
         name: "tiny",
         producer: "tfc 0.1.0",
         preprocess: Preprocess::identity(),
+        quantize: heapless::Vec::new(),
         input,
         output,
         arena_len: 32,
@@ -133,6 +143,7 @@ pub(crate) fn mixed() -> Draft {
         name: "mixed",
         producer: "tests",
         preprocess,
+        quantize: heapless::Vec::new(),
         input,
         output,
         arena_len: ARENA,
@@ -148,7 +159,12 @@ pub(crate) fn walk(artifact: &Artifact<'_>) {
     for step in artifact.steps() {
         steps += 1;
         for array in &step.params {
-            assert_eq!(artifact.values(*array).expect("param").len(), array.len as usize);
+            let len = match array.dtype {
+                Dtype::I32 => artifact.i32s(*array).map(<[_]>::len),
+                Dtype::U32 => artifact.u32s(*array).map(<[_]>::len),
+                _ => artifact.values(*array).map(|values| values.len()),
+            };
+            assert_eq!(len, Some(array.len as usize));
         }
         let Some(matrix) = step.matrix else { continue };
         let (mut rows, mut stored) = (0, 0);

@@ -11,6 +11,7 @@ pub(crate) mod fill;
 mod generic;
 #[cfg(feature = "alloc")]
 pub(crate) mod grid;
+mod integer;
 #[cfg(feature = "alloc")]
 pub(crate) mod matvec;
 mod peak;
@@ -27,6 +28,8 @@ use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};
 use tfc_formats::op::{Activation, Conv2d};
 
 use crate::tensor::{Tensor, TensorMut};
+
+pub(crate) use integer::{ConvI8, DenseI8, Requantizer, WeightsI8};
 
 /// A choice of kernels. Kernels that the processor cannot run cannot be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,16 @@ impl Kernels {
             Kind::Generic | Kind::Arch(_) if generic::handles_dense(&job) => self.dispatch(&mut job),
             _ => scalar::dense(&mut job),
         }
+    }
+
+    /// Runs a convolution on i8. `None` only for a record that the checks of `Model::new` exclude.
+    pub(crate) fn conv_i8(self, mut job: ConvI8<'_>) -> Option<()> {
+        scalar::conv_i8(&mut job)
+    }
+
+    /// Runs a dense layer on i8. `None` only for a record that the checks of `Model::new` exclude.
+    pub(crate) fn dense_i8(self, mut job: DenseI8<'_>) -> Option<()> {
+        scalar::dense_i8(&mut job)
     }
 
     /// Elements of a vector.

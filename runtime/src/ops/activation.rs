@@ -9,6 +9,12 @@ pub(super) fn run(op: Activation, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     });
 }
 
+/// Any activation on i8: `table` has an entry for each byte, from -128 on.
+pub(super) fn run_i8(table: &[i8], x: Tensor<'_, i8>, out: &mut TensorMut<'_, i8>) {
+    let of = |q: &i8| table.get((i16::from(*q) + 128) as usize).copied().unwrap_or_default();
+    out.zip_rows(&x, |to, from| to.iter_mut().zip(from).for_each(|(to, from)| *to = of(from)));
+}
+
 /// Applies an activation to each element, exactly as a step does. NaN stays NaN.
 pub fn activate(op: Activation, values: &mut [f32]) {
     apply(Some(op), values);

@@ -1,6 +1,6 @@
 use crate::tensor::{Tensor, TensorMut};
 
-pub(super) fn run(inputs: &[Tensor<'_>], out: &mut TensorMut<'_>) -> Option<()> {
+pub(super) fn run<T: Copy>(inputs: &[Tensor<'_, T>], out: &mut TensorMut<'_, T>) -> Option<()> {
     let mut at = out.at;
     let mut rest = &mut *out.data;
     for x in inputs {

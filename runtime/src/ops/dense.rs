@@ -2,7 +2,7 @@ use tfc_formats::artifact::Step;
 use tfc_formats::op;
 
 use super::Work;
-use crate::kernels::{Dense, Weights};
+use crate::kernels::{Dense, DenseI8, Weights, WeightsI8};
 
 pub(super) fn run(step: &Step<'_>, spec: op::Dense, work: Work<'_>) -> Option<()> {
     let Work { artifact, kernels, inputs, out, .. } = work;
@@ -13,4 +13,9 @@ pub(super) fn run(step: &Step<'_>, spec: op::Dense, work: Work<'_>) -> Option<()
         activation: step.activation,
         out,
     })
+}
+
+pub(super) fn run_i8(step: &Step<'_>, work: Work<'_, i8>) -> Option<()> {
+    let Work { artifact, kernels, inputs, residual, out, .. } = work;
+    kernels.dense_i8(DenseI8 { x: *inputs.first()?, weights: WeightsI8::of(artifact, step, residual)?, out })
 }

@@ -1,6 +1,6 @@
 use crate::tensor::{Tensor, TensorMut};
 
-pub(crate) fn run(x: Tensor<'_>, out: &mut TensorMut<'_>) {
+pub(crate) fn run<T: Copy>(x: Tensor<'_, T>, out: &mut TensorMut<'_, T>) {
     if x.at.is_packed() && out.at.is_packed() {
         return super::copy(out.data, x.data);
     }

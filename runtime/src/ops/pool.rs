@@ -1,11 +1,13 @@
 use core::ops::Range;
 
+use tfc_formats::artifact::Value;
 use tfc_formats::op::Pool;
 
-use crate::tensor::{Tensor, TensorMut};
+use crate::kernels::Requantizer;
+use crate::tensor::{Layout, Number, Tensor, TensorMut};
 
-pub(super) fn max(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
-    for_windows(spec, x, out, f32::NEG_INFINITY, |sum, x| if x > sum { x } else { sum });
+pub(super) fn max<T: Number + PartialOrd>(spec: Pool, x: Tensor<'_, T>, out: &mut TensorMut<'_, T>) {
+    for_windows(spec, x, out, T::LEAST, |sum, x| if x > sum { x } else { sum });
 }
 
 pub(super) fn average(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
@@ -15,7 +17,7 @@ pub(super) fn average(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
 
 /// Sums of windows become their means.
 pub(crate) fn divide(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
-    let [rows, cols] = axes(spec, x);
+    let [rows, cols] = axes(spec, x.at);
     for c in 0..out.at.c {
         for y in 0..out.at.h {
             let height = rows.divisor(y, spec.count_include_pad);
@@ -31,6 +33,69 @@ pub(super) fn global_average(x: Tensor<'_>, out: &mut TensorMut<'_>) {
         let sum: f32 = (0..x.at.h).map(|y| x.row(c, y).iter().sum::<f32>()).sum();
         out.row(c, 0).fill(sum / (x.at.h * x.at.w) as f32);
     }
+}
+
+/// As [`max`], where the output lies over its input, which `from` says where it is in `out.data`. Each
+/// window is read before its maximum is written, and no later window begins before that.
+pub(super) fn max_in_place(spec: Pool, from: Layout, out: &mut TensorMut<'_, i8>) -> Option<()> {
+    let [rows, cols] = axes(spec, from);
+    for c in 0..out.at.c {
+        for y in 0..out.at.h {
+            for i in 0..out.at.w {
+                let mut largest = i8::MIN;
+                for row in rows.inside(y) {
+                    let x = Tensor { data: &*out.data, at: from };
+                    largest = x.row(c, row).get(cols.inside(i))?.iter().copied().fold(largest, i8::max);
+                }
+                *out.row(c, y).get_mut(i)? = largest;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Sums of what the bytes of a window stand for, in units of the input's scale; the multiplier for a
+/// divisor `n` is the `n`-th.
+pub(super) fn average_i8(
+    spec: Pool,
+    x: Tensor<'_, i8>,
+    input: &Value,
+    requantizer: &Requantizer<'_>,
+    out: &mut TensorMut<'_, i8>,
+) -> Option<()> {
+    let [rows, cols] = axes(spec, x.at);
+    let zero = i32::from(i8::zero(input.element));
+    for c in 0..out.at.c {
+        for y in 0..out.at.h {
+            let height = rows.divisor(y, spec.count_include_pad);
+            for (i, to) in out.row(c, y).iter_mut().enumerate() {
+                let mut sum = 0i32;
+                for row in rows.inside(y) {
+                    for q in x.row(c, row).get(cols.inside(i))? {
+                        sum = sum.wrapping_add(i32::from(*q) - zero);
+                    }
+                }
+                let divisor = height * cols.divisor(i, spec.count_include_pad);
+                *to = requantizer.scale(sum, divisor.checked_sub(1)?)?;
+            }
+        }
+    }
+    Some(())
+}
+
+pub(super) fn global_average_i8(
+    x: Tensor<'_, i8>,
+    input: &Value,
+    requantizer: &Requantizer<'_>,
+    out: &mut TensorMut<'_, i8>,
+) -> Option<()> {
+    let zero = i32::from(i8::zero(input.element));
+    for c in 0..x.at.c {
+        let elements = (0..x.at.h).flat_map(|y| x.row(c, y));
+        let sum = elements.fold(0i32, |sum, q| sum.wrapping_add(i32::from(*q) - zero));
+        out.row(c, 0).fill(requantizer.scale(sum, 0)?);
+    }
+    Some(())
 }
 
 /// One axis of a pooling.
@@ -52,6 +117,13 @@ impl Axis {
         (start + self.kernel).min(end).saturating_sub(start.max(first))
     }
 
+    /// The part of window `i` that is inside the input.
+    fn inside(&self, i: usize) -> Range<usize> {
+        let start = (i * self.stride).max(self.before);
+        let end = (i * self.stride + self.kernel).min(self.before + self.n);
+        start - self.before..end.max(start) - self.before
+    }
+
     /// The windows, of `count`, that are wholly inside the input.
     fn whole(&self, count: usize) -> Range<usize> {
         let first = self.before.div_ceil(self.stride).min(count);
@@ -62,9 +134,9 @@ impl Axis {
 }
 
 /// Rows and columns of a pooling of `x`.
-fn axes(spec: Pool, x: Tensor<'_>) -> [Axis; 2] {
+fn axes(spec: Pool, at: Layout) -> [Axis; 2] {
     let ([kh, kw], [sh, sw]) = (spec.kernel.map(usize::from), spec.stride.map(usize::from));
-    let (pad, at) = (spec.pad, x.at);
+    let pad = spec.pad;
     [
         Axis { n: at.h, before: pad.top.into(), after: pad.bottom.into(), kernel: kh, stride: sh },
         Axis { n: at.w, before: pad.left.into(), after: pad.right.into(), kernel: kw, stride: sw },
@@ -72,16 +144,16 @@ fn axes(spec: Pool, x: Tensor<'_>) -> [Axis; 2] {
 }
 
 /// Folds the part of every window that is inside the input, one row of the input at a time.
-fn for_windows(
+fn for_windows<T: Number>(
     spec: Pool,
-    x: Tensor<'_>,
-    out: &mut TensorMut<'_>,
-    start: f32,
-    fold: impl Fn(f32, f32) -> f32 + Copy,
+    x: Tensor<'_, T>,
+    out: &mut TensorMut<'_, T>,
+    start: T,
+    fold: impl Fn(T, T) -> T + Copy,
 ) {
     let [kh, kw] = spec.kernel.map(usize::from);
     let [sh, sw] = spec.stride.map(usize::from);
-    let [rows, cols] = axes(spec, x);
+    let [rows, cols] = axes(spec, x.at);
     let whole = cols.whole(out.at.w);
     // By far the most frequent, and compilers vectorise it if it is written out.
     let halves =
@@ -125,13 +197,13 @@ fn for_windows(
 
 /// Windows of two by two from two rows: first the rows, then pairs of neighbours.
 #[inline(always)]
-fn fold_halves(above: &[f32], below: &[f32], to: &mut [f32], fold: impl Fn(f32, f32) -> f32 + Copy) {
+fn fold_halves<T: Copy>(above: &[T], below: &[T], to: &mut [T], fold: impl Fn(T, T) -> T + Copy) {
     const N: usize = 4;
     let (to, to_tail) = to.as_chunks_mut::<N>();
     let (above, above_tail) = above.as_chunks::<{ 2 * N }>();
     let (below, below_tail) = below.as_chunks::<{ 2 * N }>();
     for ((to, above), below) in to.iter_mut().zip(above).zip(below) {
-        let rows: [f32; 2 * N] = core::array::from_fn(|i| fold(above[i], below[i]));
+        let rows: [T; 2 * N] = core::array::from_fn(|i| fold(above[i], below[i]));
         *to = core::array::from_fn(|i| fold(rows[2 * i], rows[2 * i + 1]));
     }
     let pairs = above_tail.as_chunks().0.iter().zip(below_tail.as_chunks().0);

@@ -32,6 +32,8 @@ pub enum PrepareError {
         /// Number of the step; the number of steps for the output.
         step: u32,
     },
+    /// The network computes on i8, which is not prepared: a [`Session`](crate::Session) runs it.
+    Integer,
     /// The values do not fit the address space.
     TooLarge,
     /// The system gives no more threads.
@@ -44,6 +46,7 @@ impl core::fmt::Display for PrepareError {
             Self::Value { step } => {
                 write!(f, "step {step} reads a value that no step before it wrote; compile the network again")
             }
+            Self::Integer => write!(f, "the network computes on i8, which only sessions in place run"),
             Self::TooLarge => write!(f, "the values do not fit the address space"),
             Self::Threads => write!(f, "the system gives no more threads; ask for fewer"),
         }
@@ -137,7 +140,7 @@ impl PreparedSession<'_, '_> {
         input: &[f32],
         observer: &mut (dyn FnMut(usize) + Send),
     ) -> Result<&[f32], RunError> {
-        input::write(input, self.input()?)?;
+        input::write(input, self.input()?, 0.0, |x| *x)?;
         self.run_tasks(observer)
     }
 
@@ -254,7 +257,17 @@ fn run_work(
         }
         Work::Step(step) => {
             let artifact = prepared.model.artifact();
-            ops::run(step, ops::Work { artifact, kernels, inputs: inputs.clone(), out, scratch })
+            let work = ops::Work {
+                artifact,
+                kernels,
+                inputs: inputs.clone(),
+                in_place: None,
+                residual: None,
+                out,
+                zero: 0.0,
+                scratch,
+            };
+            ops::run(step, work)
         }
     }
 }

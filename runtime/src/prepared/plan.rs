@@ -116,11 +116,17 @@ struct Graph<'m> {
 impl<'m> Graph<'m> {
     fn read(model: &'m Model<'m>) -> Result<Self, PrepareError> {
         let header = model.header();
+        if header.input.element.is_i8() {
+            return Err(PrepareError::Integer);
+        }
         let mut graph = Self { slots: Vec::new(), drafts: Vec::new(), output: 0 };
         // Which value lies at an offset of the file's arena now.
         let mut now: Vec<(u32, usize)> = Vec::new();
         now.push((header.input.offset, graph.slot(header.input.shape)));
         for (index, step) in (0..).zip(model.artifact().steps()) {
+            if step.output.element.is_i8() {
+                return Err(PrepareError::Integer);
+            }
             let mut inputs = heapless::Vec::new();
             for value in &step.inputs {
                 let corrupt = PrepareError::Value { step: index };

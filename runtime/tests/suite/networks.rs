@@ -300,7 +300,7 @@ proptest! {
         // All values lie in this one.
         b.value(Shape::vector(128), none);
         let value = |(shape, offset): (Shape, u32)| {
-            Value { shape, halo: none, dtype: tfc_formats::artifact::Dtype::F32, offset }
+            Value { shape, halo: none, element: tfc_formats::artifact::Element::F32, offset }
         };
         for (op, inputs, at) in steps {
             let [kernel, stride, dilation] = [[1, 1]; 3];

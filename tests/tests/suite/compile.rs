@@ -139,6 +139,7 @@ fn names_in_json_are_stable() {
         "low_rank",
         "method",
         "one_shot",
+        "quantize",
         "rank",
         "rounds",
         "scope",

@@ -7,6 +7,7 @@ mod compile;
 mod diff;
 mod execute;
 mod images;
+mod integer;
 #[cfg(unix)]
 mod interrupt;
 mod one_shot;

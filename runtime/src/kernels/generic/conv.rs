@@ -195,6 +195,8 @@ fn by_row<'a>(values: Values<'_>, block: usize, room: &'a mut [f32]) -> &'a [f32
     match values {
         Values::F32(v) => part(v, block, room),
         Values::F16(v) => part(v, block, room),
+        // A step on floats has none.
+        Values::I8(_) => {}
     }
     room
 }
@@ -214,6 +216,8 @@ fn widened<'a>(values: Values<'a>, room: &'a mut [f32]) -> &'a [f32] {
     match values {
         Values::F32(v) => v,
         Values::F16(v) => f16::wide(v, room),
+        // A step on floats has none.
+        Values::I8(_) => &[],
     }
 }
 

@@ -33,6 +33,7 @@ pub(in crate::kernels) fn dense<M: Vector>(job: &mut Dense<'_>) -> Option<()> {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
         Some(Values::F16(bias)) => _ = f16::wide(bias, job.out.data),
+        Some(Values::I8(_)) => return None,
     }
     let rows = job.weights.rows.clone();
     if job.transposed {
@@ -47,6 +48,7 @@ pub(in crate::kernels) fn dense<M: Vector>(job: &mut Dense<'_>) -> Option<()> {
             *out += match row.values {
                 Values::F32(v) => dense_dot::<M, _, LANES>(v, job.x.data),
                 Values::F16(v) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+                Values::I8(_) => return None,
             };
         }
     } else {
@@ -87,7 +89,7 @@ fn sparse_together<M: Vector, const N: usize>(
         (Columns::U16(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
         (Columns::U32(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
         (Columns::U32(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::All, _) => None,
+        (Columns::All, _) | (_, Values::I8(_)) => None,
     }
 }
 
@@ -136,7 +138,7 @@ fn block_dots<M: Vector, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x:
             (Columns::U16(i), Values::F16(v)) => block_dot::<M, _, _, B>(i, v, x),
             (Columns::U32(i), Values::F32(v)) => block_dot::<M, _, _, B>(i, v, x),
             (Columns::U32(i), Values::F16(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::All, _) => return None,
+            (Columns::All, _) | (_, Values::I8(_)) => return None,
         };
         // The last block may have more rows than there are.
         out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
@@ -197,6 +199,7 @@ fn add_scaled<M: Vector, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x:
             (Columns::U16(i), Values::F16(v)) => sparse_add::<M, _, _, B>(out, x, i, v),
             (Columns::U32(i), Values::F32(v)) => sparse_add::<M, _, _, B>(out, x, i, v),
             (Columns::U32(i), Values::F16(v)) => sparse_add::<M, _, _, B>(out, x, i, v),
+            (_, Values::I8(_)) => return None,
         }
     }
     Some(())

@@ -1,4 +1,4 @@
-use crate::kernels::Dense;
+use crate::kernels::{Dense, DenseI8};
 use crate::ops::activation;
 
 /// Any storage, either orientation, any halo.
@@ -14,5 +14,18 @@ pub(in crate::kernels) fn dense(job: &mut Dense<'_>) -> Option<()> {
         Some(())
     })?;
     job.out.for_rows(|row| activation::apply(job.activation, row));
+    Some(())
+}
+
+/// As [`dense`], on i8; the matrix is `[out, in]`.
+pub(in crate::kernels) fn dense_i8(job: &mut DenseI8<'_>) -> Option<()> {
+    for (o, row) in job.weights.rows.clone().enumerate() {
+        let mut sum = *job.weights.bias.get(o)?;
+        for (column, w) in row {
+            let q = i32::from(*job.x.data.get(column as usize)?);
+            sum = sum.wrapping_add(q.wrapping_mul(w as i32));
+        }
+        job.weights.store(&mut job.out, [o, 0, 0], &[sum])?;
+    }
     Some(())
 }

@@ -4,8 +4,8 @@
 mod conv;
 mod dense;
 
-pub(super) use conv::conv;
-pub(super) use dense::dense;
+pub(super) use conv::{conv, conv_i8};
+pub(super) use dense::{dense, dense_i8};
 
 use tfc_formats::artifact::Rows;
 

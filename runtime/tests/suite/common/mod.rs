@@ -4,7 +4,7 @@ pub(crate) mod lenet;
 
 use half::f16;
 use tfc_formats::artifact::{
-    AlignedBytes, Array, BLOCKS, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer,
+    AlignedBytes, Array, BLOCKS, ColumnIndex, Dtype, Element, Header, Matrix, Step, Storage, Value, Writer,
     scratch_len,
 };
 use tfc_formats::op::{Activation, Op, Padding, Shape};
@@ -62,57 +62,19 @@ impl Builder {
     }
 
     pub(crate) fn value(&mut self, shape: Shape, halo: Padding) -> Value {
-        let value = Value { shape, halo, dtype: Dtype::F32, offset: self.end };
+        let value = Value { shape, halo, element: Element::F32, offset: self.end };
         self.end += value.bytes().unwrap().next_multiple_of(16);
         value
     }
 
     pub(crate) fn floats(&mut self, elements: &[f32], half: bool) -> Array {
-        if half {
-            self.writer.f16s(&elements.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>())
-        } else {
-            self.writer.f32s(elements)
-        }
+        floats(&mut self.writer, elements, half)
     }
 
     pub(crate) fn matrix(&mut self, rows: u32, cols: u32, elements: &[f32], encoding: Encoding) -> Matrix {
-        let Some(dtype) = encoding.index else {
-            let values = self.floats(elements, encoding.half);
-            return Matrix { rows, cols, storage: Storage::Dense { values } };
-        };
-        let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
-        let (block, cols_len) = (usize::from(encoding.block), cols as usize);
-        for rows in elements.chunks(block * cols_len) {
-            let (start, mut column) = (index.len(), 0);
-            let at = |c: u32| (0..block).map(move |row| rows.get(row * cols_len + c as usize).copied());
-            for c in (0..cols).filter(|&c| at(c).flatten().any(|v| v != 0.0)) {
-                if dtype == Dtype::U8 {
-                    while c - column > 255 {
-                        index.push(255);
-                        values.extend(vec![0.0; block]);
-                        column += 255;
-                    }
-                    index.push(c - column);
-                } else {
-                    index.push(c);
-                }
-                // Rows that the matrix does not have are not to be seen.
-                values.extend(at(c).map(|v| v.unwrap_or(9.0)));
-                column = c;
-            }
-            row_len.push((index.len() - start) as u32);
-        }
-        let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
-        let index = match dtype {
-            Dtype::U8 => {
-                ColumnIndex::Delta(self.writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>()))
-            }
-            Dtype::U16 => ColumnIndex::Absolute(self.writer.u16s(&narrow(&index))),
-            _ => ColumnIndex::Absolute(self.writer.u32s(&index)),
-        };
-        let row_len = self.writer.u16s(&narrow(&row_len));
-        let values = self.floats(&values, encoding.half);
-        Matrix { rows, cols, storage: Storage::Csr { block: encoding.block, row_len, index, values } }
+        csr(&mut self.writer, rows, cols, elements, encoding, |writer, values| {
+            floats(writer, values, encoding.half)
+        })
     }
 
     pub(crate) fn step(
@@ -145,7 +107,7 @@ impl Builder {
             Some(Matrix { cols, .. }) => (cols, 1),
             None => (0, 1),
         };
-        self.scratch = self.scratch.max(scratch_len(&op, longest, block).unwrap());
+        self.scratch = self.scratch.max(scratch_len(&op, Element::F32, longest, block).unwrap());
         self.steps.push(Step {
             name: op.name(),
             op,
@@ -154,6 +116,7 @@ impl Builder {
             matrix,
             params: params.iter().copied().collect(),
             activation,
+            requantization: None,
         });
     }
 
@@ -169,6 +132,7 @@ impl Builder {
             name: "test",
             producer: "tests",
             preprocess,
+            quantize: Default::default(),
             input: moved(input),
             output: moved(output),
             arena_len: scratch + self.end,
@@ -177,4 +141,58 @@ impl Builder {
         };
         AlignedBytes::from(&*self.writer.finish(header).unwrap())
     }
+}
+
+fn floats(writer: &mut Writer, elements: &[f32], half: bool) -> Array {
+    if half {
+        writer.f16s(&elements.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>())
+    } else {
+        writer.f32s(elements)
+    }
+}
+
+/// A matrix in the given encoding, its values as `write` has them.
+pub(crate) fn csr(
+    writer: &mut Writer,
+    rows: u32,
+    cols: u32,
+    elements: &[f32],
+    encoding: Encoding,
+    write: impl Fn(&mut Writer, &[f32]) -> Array,
+) -> Matrix {
+    let Some(dtype) = encoding.index else {
+        let values = write(writer, elements);
+        return Matrix { rows, cols, storage: Storage::Dense { values } };
+    };
+    let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
+    let (block, cols_len) = (usize::from(encoding.block), cols as usize);
+    for rows in elements.chunks(block * cols_len) {
+        let (start, mut column) = (index.len(), 0);
+        let at = |c: u32| (0..block).map(move |row| rows.get(row * cols_len + c as usize).copied());
+        for c in (0..cols).filter(|&c| at(c).flatten().any(|v| v != 0.0)) {
+            if dtype == Dtype::U8 {
+                while c - column > 255 {
+                    index.push(255);
+                    values.extend(vec![0.0; block]);
+                    column += 255;
+                }
+                index.push(c - column);
+            } else {
+                index.push(c);
+            }
+            // Rows that the matrix does not have are not to be seen.
+            values.extend(at(c).map(|v| v.unwrap_or(9.0)));
+            column = c;
+        }
+        row_len.push((index.len() - start) as u32);
+    }
+    let narrow = |v: &[u32]| v.iter().map(|i| *i as u16).collect::<Vec<_>>();
+    let index = match dtype {
+        Dtype::U8 => ColumnIndex::Delta(writer.u8s(&index.iter().map(|i| *i as u8).collect::<Vec<_>>())),
+        Dtype::U16 => ColumnIndex::Absolute(writer.u16s(&narrow(&index))),
+        _ => ColumnIndex::Absolute(writer.u32s(&index)),
+    };
+    let row_len = writer.u16s(&narrow(&row_len));
+    let values = write(writer, &values);
+    Matrix { rows, cols, storage: Storage::Csr { block: encoding.block, row_len, index, values } }
 }

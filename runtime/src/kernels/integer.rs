@@ -1,0 +1,136 @@
+//! What kernels on i8 work on. Every kernel stores the same bytes: sums are exact, and
+//! [`Requantizer`] is the only rounding.
+
+use tfc_formats::artifact::{Artifact, Requantization, Rows, Step};
+use tfc_formats::op::Conv2d;
+
+use crate::tensor::{Tensor, TensorMut};
+
+/// From sums to bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Requantizer<'a> {
+    pub(crate) constants: Requantization,
+    /// By channel, divisor or input.
+    pub(crate) multipliers: &'a [i32],
+}
+
+impl<'a> Requantizer<'a> {
+    /// Of a step whose last parameter is its multipliers.
+    pub(crate) fn of(step: &Step<'_>, artifact: &Artifact<'a>) -> Option<Self> {
+        Some(Self { constants: step.requantization?, multipliers: artifact.i32s(*step.params.last()?)? })
+    }
+
+    /// A sum that is in the output's units already, but for the right shift.
+    #[inline(always)]
+    pub(crate) fn store(&self, sum: i32) -> i8 {
+        let Requantization { offset, right, lo, hi, .. } = self.constants;
+        // A shift is below 32, and bounds are in order: the masks and the order of comparisons
+        // only keep this from panicking.
+        let q = sum.wrapping_add(offset).wrapping_shr(right.into());
+        q.max(lo.into()).min(hi.into()) as i8
+    }
+
+    /// A sum times its multiplier, in the output's units but for the right shift.
+    #[inline(always)]
+    pub(crate) fn multiply(&self, sum: i32, multiplier: i32) -> i32 {
+        let sum = sum.wrapping_shl(self.constants.left.into());
+        ((i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32) as i32
+    }
+
+    /// A sum as the `i`-th multiplier scales it.
+    pub(crate) fn scale(&self, sum: i32, i: usize) -> Option<i8> {
+        Some(self.store(self.multiply(sum, *self.multipliers.get(i)?)))
+    }
+}
+
+/// What a step adds to each element that it stores.
+#[derive(Clone, Copy)]
+pub(crate) enum Residual<'a> {
+    None,
+    /// The bytes that are in the output's place, times this.
+    InPlace(i32),
+    /// These bytes, times this.
+    Apart(Tensor<'a, i8>, i32),
+}
+
+/// The matrix of a step on i8 and what makes bytes of its sums.
+#[derive(Clone)]
+pub(crate) struct WeightsI8<'a> {
+    pub(crate) rows: Rows<'a>,
+    /// By channel: what its sum begins with. The input's zero point is in it, so that elements that
+    /// are not stored need not be added up.
+    pub(crate) bias: &'a [i32],
+    pub(crate) requantizer: Requantizer<'a>,
+    pub(crate) residual: Residual<'a>,
+}
+
+impl<'a> WeightsI8<'a> {
+    /// `residual` is where it lies if that is apart from the output.
+    pub(crate) fn of(
+        artifact: &Artifact<'a>,
+        step: &Step<'_>,
+        residual: Option<Tensor<'a, i8>>,
+    ) -> Option<Self> {
+        let matrix = step.matrix.as_ref()?;
+        let requantizer = Requantizer::of(step, artifact)?;
+        let residual = match (requantizer.constants.residual.map(|r| r.multiplier), residual) {
+            (None, _) => Residual::None,
+            (Some(multiplier), None) => Residual::InPlace(multiplier),
+            (Some(multiplier), Some(value)) => Residual::Apart(value, multiplier),
+        };
+        Some(Self {
+            rows: artifact.rows(matrix)?,
+            bias: artifact.i32s(*step.params.first()?)?,
+            requantizer,
+            residual,
+        })
+    }
+
+    /// Stores sums of channel `c` in row `y` of the output, from column `start` on.
+    #[inline(always)]
+    pub(crate) fn store(
+        &self,
+        out: &mut TensorMut<'_, i8>,
+        [c, y, start]: [usize; 3],
+        sums: &[i32],
+    ) -> Option<()> {
+        let Self { requantizer, residual, .. } = self;
+        let multiplier = *requantizer.multipliers.get(c)?;
+        let to = out.row(c, y).get_mut(start..)?;
+        let multiply = |sum: i32| requantizer.multiply(sum, multiplier);
+        match *residual {
+            Residual::None => {
+                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = requantizer.store(multiply(*sum)));
+            }
+            Residual::InPlace(factor) => to.iter_mut().zip(sums).for_each(|(to, sum)| {
+                let more = i32::from(*to).wrapping_mul(factor);
+                *to = requantizer.store(multiply(*sum).wrapping_add(more));
+            }),
+            Residual::Apart(value, factor) => {
+                let from = value.row(c, y).get(start..)?;
+                to.iter_mut().zip(sums).zip(from).for_each(|((to, sum), from)| {
+                    let more = i32::from(*from).wrapping_mul(factor);
+                    *to = requantizer.store(multiply(*sum).wrapping_add(more));
+                });
+            }
+        }
+        Some(())
+    }
+}
+
+/// A convolution on i8 to run.
+pub(crate) struct ConvI8<'a> {
+    pub(crate) spec: Conv2d,
+    pub(crate) x: Tensor<'a, i8>,
+    pub(crate) weights: WeightsI8<'a>,
+    pub(crate) out: TensorMut<'a, i8>,
+    /// Room for an offset of each entry of the longest row.
+    pub(crate) scratch: &'a mut [u32],
+}
+
+/// A dense layer on i8 to run; its input has no halo.
+pub(crate) struct DenseI8<'a> {
+    pub(crate) x: Tensor<'a, i8>,
+    pub(crate) weights: WeightsI8<'a>,
+    pub(crate) out: TensorMut<'a, i8>,
+}
