@@ -59,8 +59,8 @@ fn sums_and_poolings_take_no_memory_of_their_own() {
     };
     // What the second block reads, both of its branches: 16 x 34 x 34, 32 x 18 x 18, 32 x 17 x 17.
     assert_eq!(arena("resnet8"), (0, 3, 18_496 + 10_368 + 9_248));
-    // 20 x 24 x 24 beside the input.
-    assert_eq!(arena("lenet5"), (0, 0, 28 * 28 + 11_520));
+    // 20 x 24 x 24, whose place the pooled value keeps, beside 50 x 8 x 8.
+    assert_eq!(arena("lenet5"), (0, 0, 11_520 + 3_200));
 }
 
 #[test]
