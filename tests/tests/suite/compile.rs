@@ -145,6 +145,7 @@ fn names_in_json_are_stable() {
         "scope",
         "seed",
         "solver",
+        "target",
         "training",
     ];
     assert_eq!(keys(&report["options"]), options);

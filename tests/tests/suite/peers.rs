@@ -70,7 +70,8 @@ fn engines_that_run_and_engines_that_fail_are_listed() {
     assert_eq!(rows[1]["version"], "9.9");
     assert_eq!(rows[1]["p50_us"], 1e6);
     assert_eq!(rows[1]["runs"], 20);
-    assert_eq!(rows[1]["differs"], 0.0);
+    // Its outputs were computed in place, ours are by the kernels of prepared models.
+    assert!(rows[1]["differs"].as_f64().unwrap() < 1e-6, "{rows}");
     let ratio = 1e6 / rows[0]["p50_us"].as_f64().unwrap();
     assert!((rows[1]["ratio"].as_f64().unwrap() / ratio - 1.0).abs() < 1e-9, "{rows}");
     let error = |row: usize| rows[row]["error"].as_str().unwrap();
