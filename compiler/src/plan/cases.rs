@@ -89,7 +89,7 @@ impl Zeros {
             let place = (row / self.block * cols + column) as u32;
             // Scattered by the golden ratio, as in Fibonacci hashing (Knuth).
             let hash = (place ^ place >> 7).wrapping_mul(2_654_435_769) >> 16;
-            if hash % self.one_in == 0 { 0.01 + (hash % 89) as f32 / 100.0 } else { 0.0 }
+            if hash.is_multiple_of(self.one_in) { 0.01 + (hash % 89) as f32 / 100.0 } else { 0.0 }
         };
         (0..rows).flat_map(|row| (0..cols).map(move |column| value(row, column))).collect()
     }

@@ -5,6 +5,7 @@
 //! loops are compiled again, and the innermost loops over prepared weights. The reference takes the
 //! cases that the others do not handle.
 
+#[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "what only prepared models run"))]
 mod arch;
 #[cfg(feature = "alloc")]
 pub(crate) mod fill;

@@ -61,12 +61,12 @@ impl Blocks {
         CYCLES.into_iter().reduce(least).map_or(1, |(size, _)| size)
     }
 
-    /// Rows of a block, and where the taps of each end.
-    fn ends(&self) -> (usize, &[usize]) {
+    /// Rows of a block, and the taps up to the end of each.
+    fn totals(&self) -> (usize, &[usize]) {
         match self {
-            Self::One(taps) => (1, taps.ends()),
-            Self::Two(taps) => (2, taps.ends()),
-            Self::Four(taps) => (4, taps.ends()),
+            Self::One(taps) => (1, taps.totals()),
+            Self::Two(taps) => (2, taps.totals()),
+            Self::Four(taps) => (4, taps.totals()),
         }
     }
 
@@ -134,7 +134,7 @@ pub(crate) struct Planes<'a> {
 impl Planes<'_> {
     /// Runs it; `None` if a length contradicts another.
     pub(crate) fn run(self, kernels: Kernels, team: Team) -> Option<()> {
-        let (size, ends) = self.blocks.ends();
+        let (size, ends) = self.blocks.totals();
         let all = ends.last().copied().unwrap_or(0);
         let parts = team.parts(all * size * self.extent[0] * self.extent[1]);
         if parts == 1 {

@@ -24,7 +24,7 @@ pub(crate) struct Taps<const R: usize> {
     /// Where the taps of each chunk and block end.
     ends: alloc::vec::Vec<usize>,
     /// Taps up to each block, all chunks together.
-    sums: alloc::vec::Vec<usize>,
+    totals: alloc::vec::Vec<usize>,
     chunks: usize,
     /// No offset is larger.
     last: usize,
@@ -40,7 +40,7 @@ impl<const R: usize> Taps<R> {
         let mut all = Self {
             taps: alloc::vec::Vec::new(),
             ends: alloc::vec::Vec::new(),
-            sums: alloc::vec::Vec::new(),
+            totals: alloc::vec::Vec::new(),
             chunks: limits.len() + 1,
             last: 0,
         };
@@ -57,14 +57,14 @@ impl<const R: usize> Taps<R> {
         for block in &blocks {
             all.last = block.iter().map(|tap| tap.offset as usize).fold(all.last, usize::max);
             sum += block.len();
-            all.sums.push(sum);
+            all.totals.push(sum);
         }
         all
     }
 
     /// Taps up to each block.
-    pub(in crate::kernels) fn ends(&self) -> &[usize] {
-        &self.sums
+    pub(in crate::kernels) fn totals(&self) -> &[usize] {
+        &self.totals
     }
 
     /// Chunks of columns.
@@ -79,7 +79,7 @@ impl<const R: usize> Taps<R> {
 
     #[inline(always)]
     fn block(&self, chunk: usize, block: usize) -> Option<&[Tap<R>]> {
-        let at = chunk * self.sums.len() + block;
+        let at = chunk * self.totals.len() + block;
         let start = if at == 0 { 0 } else { *self.ends.get(at - 1)? };
         self.taps.get(start..*self.ends.get(at)?)
     }
