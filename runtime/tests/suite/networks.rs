@@ -16,7 +16,7 @@ use tfc_runtime::Model;
 const TOLERANCE: f64 = 1e-4;
 
 /// As much as any convolution pads.
-const HALO: Padding = Padding { top: 2, left: 2, bottom: 2, right: 2 };
+const HALO: Padding = Padding::same(4);
 
 /// A part of a network; what it reads is drawn from the values before it.
 #[derive(Clone, Debug)]
@@ -50,7 +50,8 @@ enum Part {
 #[derive(Clone, Debug)]
 struct Window {
     out: u32,
-    kernel: u16,
+    kernel: [u16; 2],
+    dilation: [u16; 2],
     stride: u16,
     grouped: bool,
     activation: Option<Activation>,
@@ -70,11 +71,27 @@ fn activation() -> impl Strategy<Value = Option<Activation>> {
     ])
 }
 
+impl Window {
+    /// With a stride of 1 the output is as large as the input; behind it one more is padded than
+    /// before it, if the kernel reaches over an even number.
+    fn pad(&self) -> Padding {
+        let [(top, bottom), (left, right)] = [0, 1].map(|axis| {
+            let pad = (self.kernel[axis] - 1) * self.dilation[axis];
+            (pad / 2, pad - pad / 2)
+        });
+        Padding { top, left, bottom, right }
+    }
+}
+
 fn window() -> impl Strategy<Value = Window> {
-    let shape = (1u32..9, select(vec![1u16, 3, 3, 5]), select(vec![1u16, 1, 1, 2, 3]), any::<bool>());
+    let square = || select(vec![1u16, 3, 3, 5]).prop_map(|k| ([k; 2], [1; 2]));
+    let field = |most: u16| (1..=most, 1..=most).prop_map(|(a, b)| [a, b]);
+    let kernel = prop_oneof![square(), (field(5), field(2))];
+    let shape = (1u32..9, kernel, select(vec![1u16, 1, 1, 2, 3]), any::<bool>());
     let weights = (select(vec![0.0f32, 0.5, 0.9, 1.0]), select(vec![1usize, 2, 4]));
-    (shape, activation(), weights).prop_map(|((out, kernel, stride, grouped), activation, (zeros, alike))| {
-        Window { out, kernel, stride, grouped, activation, zeros, alike }
+    (shape, activation(), weights).prop_map(|(shape, activation, (zeros, alike))| {
+        let (out, (kernel, dilation), stride, grouped) = shape;
+        Window { out, kernel, dilation, stride, grouped, activation, zeros, alike }
     })
 }
 
@@ -150,10 +167,10 @@ impl Network {
         let groups = if window.grouped { shape.c } else { 1 };
         let op = Op::Conv2d(Conv2d {
             out_channels: window.out.next_multiple_of(groups),
-            kernel: [window.kernel; 2],
+            kernel: window.kernel,
             stride: [window.stride; 2],
-            dilation: [1, 1],
-            pad: Padding::same(window.kernel / 2),
+            dilation: window.dilation,
+            pad: window.pad(),
             groups,
         });
         self.step(op, &[from], HALO, window.activation, window.zeros, window.alike)
