@@ -1,15 +1,16 @@
-//! `tfc bench`: latency on this machine, the dense network beside the pruned one.
+//! `tfc bench`: latency on this machine or cost on another, the dense network beside the pruned one.
 
 use std::path::PathBuf;
 
 use crate::bench::{Latency, latencies, ramp};
+use crate::board::BOARDS;
 use crate::encode::densify;
 use crate::report::{Align, bytes, table};
 use anyhow::Result;
 use serde::Serialize;
 
 use super::output::{emit, emit_and_check};
-use super::{CheckFailed, Global, artifact, check_number};
+use super::{CheckFailed, Global, artifact, board, check_number};
 
 /// Longest measurement, a day.
 const MOST_SECONDS: f64 = 86_400.0;
@@ -23,11 +24,29 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
     /// How long to measure, all artifacts together.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, conflicts_with = "on")]
     seconds: f64,
+    /// Count instructions on a board that QEMU emulates, or measure on a real one (probe:CHIP) or by
+    /// ssh (ssh:user@host), instead of on this machine.
+    #[arg(long, value_name = "BOARD", long_help = on_help())]
+    on: Option<String>,
+    /// Sources of the programs for boards [default: examples/cortex-m of the checkout around the
+    /// current folder or this program].
+    #[arg(long, value_name = "DIR", requires = "on")]
+    firmware: Option<PathBuf>,
     /// Exit with status 1 if the median is not this many times faster than each of the others.
-    #[arg(long, value_name = "RATIO")]
+    #[arg(long, value_name = "RATIO", conflicts_with = "on")]
     min_speedup: Option<f64>,
+}
+
+fn on_help() -> String {
+    let boards = BOARDS.iter().map(|board| format!("  {}: {}\n", board.name, board.core));
+    format!(
+        "Count instructions on a board that QEMU emulates, or measure on a real one, instead of on this \
+         machine. Outputs are compared with those of this machine.\n{}  probe:CHIP: a microcontroller behind \
+         a debug probe, by probe-rs\n  ssh:user@host: Linux on aarch64 or armv7, a Raspberry Pi",
+        boards.collect::<String>()
+    )
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +73,9 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     if args.against.is_empty() {
         files.push(densify(&artifact)?);
         names.push("the same steps, dense f32".into());
+    }
+    if let Some(place) = &args.on {
+        return board::run(place, args.firmware.as_deref(), &names, &files, global);
     }
     let elements = artifact.header().input.shape.elements().unwrap_or(0) as usize;
     let input = ramp(elements);
