@@ -66,5 +66,6 @@ pub use model::Model;
 pub use ops::activation::activate;
 pub use session::Session;
 pub use tensor::Tensor;
-pub use tfc_formats::artifact::{Artifact, Header, Step};
+pub use tfc_formats::artifact::{Artifact, Header, Needs, Step};
+pub use tfc_formats::include_model as include_file;
 pub use tfc_formats::op::Shape;

@@ -5,28 +5,28 @@ use tfc_formats::preprocess::{ChannelOrder, Layout as Order};
 
 use crate::error::{RunError, SessionError};
 use crate::kernels::Kernels;
-use crate::model::Model;
+use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs, Work};
 use crate::tensor::{Layout, Tensor, TensorMut};
 
 /// A model with the memory that it runs in. Any number of sessions share a model.
 #[derive(Debug)]
-pub struct Session<'m, 'a> {
-    model: &'m Model<'m>,
+pub struct Session<'m, 'a, const NEEDS: u32 = EVERYTHING> {
+    model: &'m Model<'m, NEEDS>,
     arena: &'a mut [f32],
     kernels: Kernels,
 }
 
-impl<'m, 'a> Session<'m, 'a> {
+impl<'m, 'a, const NEEDS: u32> Session<'m, 'a, NEEDS> {
     /// `arena` has at least [`Model::arena_len`] bytes, of any content, and begins at a multiple of
     /// 16; [`AlignedArena`](crate::AlignedArena) does.
-    pub fn new(model: &'m Model<'m>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn new(model: &'m Model<'m, NEEDS>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::with_kernels(model, arena, Kernels::best())
     }
 
     /// As [`new`](Self::new), with other kernels than the fastest.
     pub fn with_kernels(
-        model: &'m Model<'m>,
+        model: &'m Model<'m, NEEDS>,
         arena: &'a mut [u8],
         kernels: Kernels,
     ) -> Result<Self, SessionError> {
@@ -151,7 +151,7 @@ impl<'m, 'a> Session<'m, 'a> {
         }
         let out = TensorMut { data, at };
         let work = Work { artifact: self.model.artifact(), kernels: self.kernels, inputs, out, scratch };
-        ops::run(step, work)
+        ops::run::<NEEDS>(step, work)
     }
 }
 

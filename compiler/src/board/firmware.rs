@@ -110,14 +110,13 @@ impl Program {
             |reason: &str| BoardError::Failed { program: path.display().to_string(), reason: reason.into() };
         let file = object::File::parse(&*bytes).map_err(|error| failed(&error.to_string()))?;
         let symbol = |name| file.symbols().find(|symbol| symbol.name() == Ok(name)).map(|s| s.address());
-        let (Some(start), Some(end)) = (symbol("_model"), symbol("_model_end")) else {
-            return Err(failed("its linker script does not say where the model is"));
-        };
-        let sum = |kinds: &[SectionKind]| {
-            file.sections().filter(|section| kinds.contains(&section.kind())).map(|s| s.size()).sum()
-        };
-        let code = sum(&[SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::Data]);
-        let statics = sum(&[SectionKind::Data, SectionKind::UninitializedData]);
+        let missing = || failed("its linker script does not say where the model is");
+        let symbol = |name| symbol(name).ok_or_else(missing);
+        let (start, end) = (symbol("_model")?, symbol("_model_end")?);
+        let statics = symbol("__sheap")?.saturating_sub(symbol("_ram")?);
+        let kinds = [SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::Data];
+        let code = file.sections().filter(|section| kinds.contains(&section.kind()));
+        let code = code.map(|section| section.size()).sum();
         Ok(Self { path, model: (start, end.saturating_sub(start)), code, statics })
     }
 

@@ -45,9 +45,12 @@ pub(super) fn output(command: &mut Command, seconds: u64) -> Result<String, Boar
     if status.success() {
         return Ok(printed);
     }
-    let said = text(&mut stderr).map_err(failed)? + &printed;
-    let last = said.lines().rev().find(|line| line.starts_with("error") || !line.trim().is_empty());
-    Err(BoardError::Failed { program, reason: last.map_or(status.to_string(), str::to_owned) })
+    let said = text(&mut stderr).map_err(failed)?;
+    let last = |text: &str| text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
+    // A compiler's first error tells more than its last line.
+    let error = said.lines().find(|line| line.starts_with("error")).map(str::to_owned);
+    let reason = error.or_else(|| last(&said)).or_else(|| last(&printed));
+    Err(BoardError::Failed { program, reason: reason.unwrap_or_else(|| status.to_string()) })
 }
 
 fn text(file: &mut File) -> std::io::Result<String> {
@@ -66,7 +69,8 @@ mod tests {
         let shell = |script| output(Command::new("sh").args(["-c", script]), 1);
         assert_eq!(shell("echo fine").unwrap(), "fine\n");
         let error = shell("echo out; echo wrong >&2; exit 3").unwrap_err();
-        assert_eq!(error.to_string(), "sh: out");
+        assert_eq!(error.to_string(), "sh: wrong");
+        assert_eq!(shell("echo out; exit 3").unwrap_err().to_string(), "sh: out");
         assert!(matches!(shell("sleep 60"), Err(BoardError::Endless { seconds: 1, .. })));
         let missing = find("no-such-program", "apt-get install it").unwrap_err();
         assert_eq!(missing.to_string(), "no-such-program is not installed: apt-get install it");

@@ -12,8 +12,8 @@ fn main() {
     let script = fs::read_to_string(&memory).unwrap_or_else(|error| panic!("{}: {error}", memory.display()));
     fs::write(out.join("memory.x"), script).unwrap();
     // Behind the linker script of the runtime crate, which defines the ends of RAM.
-    fs::write(out.join("model.x"), "_model = ORIGIN(MODEL); _model_end = ORIGIN(MODEL) + LENGTH(MODEL);\n")
-        .unwrap();
+    let symbols = "_ram = ORIGIN(RAM); _model = ORIGIN(MODEL); _model_end = ORIGIN(MODEL) + LENGTH(MODEL);\n";
+    fs::write(out.join("model.x"), symbols).unwrap();
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-check-cfg=cfg(armv6m)");
     if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {

@@ -49,6 +49,13 @@ pub enum ArtifactError {
     Output(ValueError),
     /// The network's output has a halo.
     OutputHalo,
+    /// The fixed header states other needs than the steps come to.
+    Needs {
+        /// Bits of the fixed header.
+        stated: u32,
+        /// Bits of all steps.
+        found: u32,
+    },
     /// A step is wrong.
     Step {
         /// Its number, from 0.
@@ -161,6 +168,9 @@ impl Display for ArtifactError {
             Self::Input(error) => write!(f, "the network's input {error}"),
             Self::Output(error) => write!(f, "the network's output {error}"),
             Self::OutputHalo => f.write_str("the network's output has a halo"),
+            Self::Needs { stated, found } => {
+                write!(f, "the header states needs {stated:#x}, the steps come to {found:#x}")
+            }
             Self::Step { step, error } => write!(f, "step {step}: {error}"),
         }
     }

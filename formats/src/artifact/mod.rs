@@ -13,6 +13,7 @@ mod csr;
 mod error;
 mod layout;
 mod manifest;
+mod needs;
 mod read;
 mod scratch;
 
@@ -30,6 +31,7 @@ pub use error::{ArtifactError, StepError, ValueError};
 pub use file::{FileError, open, write_file};
 pub use layout::{ALIGNMENT, MAGIC, VERSION};
 pub use manifest::{Array, ColumnIndex, Dtype, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Step, Storage, Value};
+pub use needs::Needs;
 pub use read::{Artifact, Steps};
 pub use scratch::scratch_len;
 #[cfg(feature = "std")]

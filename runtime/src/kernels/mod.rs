@@ -55,18 +55,22 @@ impl Kernels {
     }
 
     /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
-    pub(crate) fn conv(self, mut job: Conv<'_>) -> Option<()> {
+    pub(crate) fn conv<const NEEDS: u32>(self, mut job: Conv<'_>) -> Option<()> {
         match self.0 {
-            Kind::Generic if generic::handles_conv(&job) => generic::conv::<generic::Unfused>(&mut job),
+            Kind::Generic if generic::handles_conv(&job) => {
+                generic::conv::<generic::Unfused<NEEDS>>(&mut job)
+            }
             Kind::Arch(isa) if generic::handles_conv(&job) => isa.conv(&mut job),
             _ => scalar::conv(&mut job),
         }
     }
 
     /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
-    pub(crate) fn dense(self, mut job: Dense<'_>) -> Option<()> {
+    pub(crate) fn dense<const NEEDS: u32>(self, mut job: Dense<'_>) -> Option<()> {
         match self.0 {
-            Kind::Generic if generic::handles_dense(&job) => generic::dense::<generic::Unfused>(&mut job),
+            Kind::Generic if generic::handles_dense(&job) => {
+                generic::dense::<generic::Unfused<NEEDS>>(&mut job)
+            }
             Kind::Arch(isa) if generic::handles_dense(&job) => isa.dense(&mut job),
             _ => scalar::dense(&mut job),
         }

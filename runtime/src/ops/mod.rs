@@ -14,7 +14,7 @@ mod norm;
 mod pool;
 mod softmax;
 
-use tfc_formats::artifact::{Artifact, Step};
+use tfc_formats::artifact::{Artifact, Needs, Step};
 use tfc_formats::op::Op;
 
 use crate::kernels::Kernels;
@@ -32,26 +32,31 @@ pub(crate) struct Work<'a> {
 /// Values that a step reads.
 pub(crate) type Inputs<'a> = heapless::Vec<Tensor<'a>, { tfc_formats::artifact::MAX_INPUTS }>;
 
-/// Runs one step. `None` only for a record that the checks of `Model::new` exclude.
-pub(crate) fn run(step: &Step<'_>, mut work: Work<'_>) -> Option<()> {
+/// Runs one step. `None` only for a record that the checks of `Model::new` exclude. What is not
+/// among `NEEDS` is not compiled.
+pub(crate) fn run<const NEEDS: u32>(step: &Step<'_>, mut work: Work<'_>) -> Option<()> {
+    let needs = |need| Needs::from_bits(NEEDS).contains(need);
     work.out.clear_halo();
     let x = *work.inputs.first()?;
     let out = &mut work.out;
     match step.op {
-        Op::Conv2d(spec) => return conv::run(step, spec, work),
-        Op::Dense(spec) => return dense::run(step, spec, work),
-        Op::MaxPool(spec) => pool::max(spec, x, out),
-        Op::AvgPool(spec) => pool::average(spec, x, out),
-        Op::GlobalAvgPool => pool::global_average(x, out),
-        Op::BatchNorm { .. } => norm::batch_norm(step, work.artifact, x, out)?,
-        Op::Lrn { size, alpha, beta, bias } => norm::Lrn { size, alpha, beta, bias }.run(x, out),
-        Op::Activation(op) => activation::run(op, x, out),
-        Op::Maxout { pieces } => maxout::run(pieces.into(), x, out),
-        Op::Add => add::run(&work.inputs, out),
-        Op::Concat => concat::run(&work.inputs, out)?,
-        Op::Flatten => flatten::run(x, out),
-        Op::Softmax => softmax::run(x, out),
-        Op::Dropout { .. } => out.zip_rows(&x, copy),
+        Op::Conv2d(spec) if needs(Needs::CONV) => return conv::run::<NEEDS>(step, spec, work),
+        Op::Dense(spec) if needs(Needs::DENSE) => return dense::run::<NEEDS>(step, spec, work),
+        Op::MaxPool(spec) if needs(Needs::MAX_POOL) => pool::max(spec, x, out),
+        Op::AvgPool(spec) if needs(Needs::AVG_POOL) => pool::average(spec, x, out),
+        Op::GlobalAvgPool if needs(Needs::GLOBAL_AVG_POOL) => pool::global_average(x, out),
+        Op::BatchNorm { .. } if needs(Needs::BATCH_NORM) => norm::batch_norm(step, work.artifact, x, out)?,
+        Op::Lrn { size, alpha, beta, bias } if needs(Needs::LRN) => {
+            norm::Lrn { size, alpha, beta, bias }.run(x, out)
+        }
+        Op::Activation(op) if needs(Needs::ACTIVATION) => activation::run(op, x, out),
+        Op::Maxout { pieces } if needs(Needs::MAXOUT) => maxout::run(pieces.into(), x, out),
+        Op::Add if needs(Needs::ADD) => add::run(&work.inputs, out),
+        Op::Concat if needs(Needs::CONCAT) => concat::run(&work.inputs, out)?,
+        Op::Flatten if needs(Needs::FLATTEN) => flatten::run(x, out),
+        Op::Softmax if needs(Needs::SOFTMAX) => softmax::run(x, out),
+        Op::Dropout { .. } if needs(Needs::DROPOUT) => out.zip_rows(&x, copy),
+        _ => return None,
     }
     out.for_rows(|row| activation::apply(step.activation, row));
     Some(())

@@ -8,9 +8,7 @@
 use core::fmt::Write;
 
 use board::{Output, Ram};
-use tfc_runtime::{Model, Session};
-
-static FILE: &[u8] = tfc_formats::include_model!(env!("MODEL"));
+use tfc_runtime::{Session, include_model};
 
 #[board::entry]
 fn main() -> ! {
@@ -26,7 +24,7 @@ fn main() -> ! {
 }
 
 fn class() -> Option<usize> {
-    let model = Model::new(FILE).ok()?;
+    let model = include_model!(env!("MODEL")).ok()?;
     let arena = Ram::take()?.split(model.arena_len())?;
     let mut session = Session::new(&model, arena).ok()?;
     let pixels = model.input_shape().elements()? as usize;

@@ -8,7 +8,13 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use bytemuck::{Pod, Zeroable};
 use measure::{Clock, Image};
+
+/// Memory as the runtime wants it.
+#[derive(Clone, Copy, Zeroable, Pod)]
+#[repr(C, align(16))]
+struct Chunk([u8; 16]);
 
 /// The system's clock.
 struct Nanoseconds(Instant);
@@ -50,14 +56,14 @@ fn run() -> Result<(), String> {
     let runs = arguments.next().map_or(Ok(1), |runs| runs.parse::<usize>());
     let runs = runs.map_err(|error| format!("the number of runs: {error}"))?;
     let bytes = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
-    let mut aligned = vec![0u128; bytes.len().div_ceil(16)];
+    let mut aligned = vec![Chunk::zeroed(); bytes.len().div_ceil(16)];
     let place: &mut [u8] = bytemuck::cast_slice_mut(&mut aligned);
     place[..bytes.len()].copy_from_slice(&bytes);
 
     let said = |error| format!("{error:?}");
     let image = Image::of(&place[..bytes.len()]).map_err(said)?;
     let arena_len = image.model().map_err(said)?.arena_len();
-    let mut arena = vec![0u128; arena_len.div_ceil(16)];
+    let mut arena = vec![Chunk::zeroed(); arena_len.div_ceil(16)];
     let arena: &mut [u8] = bytemuck::cast_slice_mut(&mut arena);
     for _ in 0..runs {
         measure::measure::<Nanoseconds>(&image, arena, &mut Output).map_err(said)?;

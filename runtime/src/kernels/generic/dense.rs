@@ -1,7 +1,7 @@
 //! Matrix-vector product, bound by the bytes of the matrix.
 
 use half::f16;
-use tfc_formats::artifact::{Columns, Row, Rows, Values};
+use tfc_formats::artifact::{Columns, Needs, Row, Rows, Values};
 
 use super::MulAdd;
 use crate::kernels::Dense;
@@ -35,18 +35,19 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
         Some(Values::F16(bias)) => _ = f16::wide(bias, job.out.data),
     }
     let rows = job.weights.rows.clone();
-    if job.transposed {
+    if job.transposed && M::needs(Needs::TRANSPOSED) {
         // Row `i` holds what input `i` adds to each output.
         for (&x, row) in job.x.data.iter().zip(rows) {
             if x != 0.0 {
                 add_scaled::<M>(job.out.data, x, &row);
             }
         }
-    } else if job.weights.dense {
+    } else if job.weights.dense && M::needs(Needs::ALL_COLUMNS) {
         for (out, row) in job.out.data.iter_mut().zip(rows) {
             *out += match row.values {
-                Values::F32(v) => dense_dot::<M, _, LANES>(v, job.x.data),
-                Values::F16(v) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+                Values::F32(v) if M::needs(Needs::F32) => dense_dot::<M, _, LANES>(v, job.x.data),
+                Values::F16(v) if M::needs(Needs::F16) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+                _ => return None,
             };
         }
     } else {
@@ -73,13 +74,25 @@ fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Opt
 fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'_>, x: &[f32]) -> Option<()> {
     let (lens, columns, values) = rows.next_block::<N>()?;
     match (columns, values) {
-        (Columns::Delta(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::Delta(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U16(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U16(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U32(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U32(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::All, _) => None,
+        (Columns::Delta(i), Values::F32(v)) if M::needs(Needs::DELTA_COLUMNS.and(Needs::F32)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::Delta(i), Values::F16(v)) if M::needs(Needs::DELTA_COLUMNS.and(Needs::F16)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U16(i), Values::F32(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U16(i), Values::F16(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U32(i), Values::F32(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U32(i), Values::F16(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        _ => None,
     }
 }
 
