@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tfc_formats::artifact::Needs;
+
 use super::firmware::{Build, Program};
 use super::{Board, BoardError, Measured, lines, linux, tool, write_image};
 
@@ -29,7 +31,7 @@ enum Runs {
 }
 
 impl Emulator {
-    pub(super) fn prepare(board: &'static Board, sources: &Path) -> Result<Self, BoardError> {
+    pub(super) fn prepare(board: &'static Board, sources: &Path, needs: Needs) -> Result<Self, BoardError> {
         let package = match board.qemu {
             "qemu-system-arm" => "qemu-system-arm",
             "qemu-system-riscv32" => "qemu-system-misc",
@@ -57,7 +59,7 @@ impl Emulator {
                 cpu: board.cpu,
                 folder: board.name,
                 features: "",
-                variables: &[("BOARD", board.name)],
+                variables: &[("BOARD", board.name), ("NEEDS", &needs.bits().to_string())],
             };
             Runs::Bare(Program::open(build.run(sources)?.join("bench"))?)
         };

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
+use tfc_formats::artifact::Needs;
 
 pub use catalog::{BOARDS, Board};
 pub use error::BoardError;
@@ -95,11 +96,12 @@ enum Kind {
 }
 
 impl Bench {
-    /// Finds the tools and builds the program from the sources in `firmware`: see [`sources`].
-    pub fn prepare(place: &Place, firmware: &Path) -> Result<Self, BoardError> {
+    /// Finds the tools and builds the program from the sources in `firmware`: see [`sources`]. A board's
+    /// program runs models that need no more than `needs`.
+    pub fn prepare(place: &Place, firmware: &Path, needs: Needs) -> Result<Self, BoardError> {
         Ok(Self(match place {
-            Place::Emulated(board) => Kind::Emulated(emulator::Emulator::prepare(board, firmware)?),
-            Place::Probe(chip) => Kind::Probe(probe::Probe::prepare(chip, firmware)?),
+            Place::Emulated(board) => Kind::Emulated(emulator::Emulator::prepare(board, firmware, needs)?),
+            Place::Probe(chip) => Kind::Probe(probe::Probe::prepare(chip, firmware, needs)?),
             Place::Ssh(host) => Kind::Ssh(ssh::Ssh::prepare(host, firmware)?),
         }))
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tfc_formats::artifact::Needs;
+
 use super::firmware::{Build, Program};
 use super::{BoardError, Measured, lines, tool, write_image};
 
@@ -48,7 +50,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn prepare(name: &str, sources: &Path) -> Result<Self, BoardError> {
+    pub(super) fn prepare(name: &str, sources: &Path, needs: Needs) -> Result<Self, BoardError> {
         let tool = tool::find("probe-rs", "cargo install probe-rs-tools --locked")?;
         let found = CHIPS.iter().find(|chip| {
             name.get(..chip.begins.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(chip.begins))
@@ -64,7 +66,7 @@ impl Probe {
             cpu: Some(chip.cpu),
             folder: chip.board,
             features: chip.features,
-            variables: &[("BOARD", chip.board)],
+            variables: &[("BOARD", chip.board), ("NEEDS", &needs.bits().to_string())],
         };
         let program = Program::open(build.run(sources)?.join("bench"))?;
         Ok(Self { chip: name.to_owned(), tool, program })

@@ -21,10 +21,6 @@ const TOLERANCE: f32 = 1e-5;
 #[derive(Debug, Serialize)]
 struct Report {
     place: String,
-    /// Bytes of the program without the model.
-    code: Option<u64>,
-    /// Bytes of the program's variables.
-    statics: Option<u64>,
     conditions: Vec<(String, String)>,
     models: Vec<Row>,
 }
@@ -33,6 +29,10 @@ struct Report {
 struct Row {
     name: String,
     file_bytes: usize,
+    /// Bytes of flash of the program that measured, without the model; of a board.
+    code: Option<u64>,
+    /// Bytes of that program's variables.
+    statics: Option<u64>,
     layers: Vec<Layer>,
     #[serde(flatten)]
     outcome: Outcome,
@@ -64,12 +64,12 @@ pub(super) fn run(
     let on: Place = place.parse()?;
     let firmware = sources(firmware)?;
     note(global, &format!("building the program for {place}"));
-    let bench = Bench::prepare(&on, &firmware)?;
-    let mut models = Vec::new();
+    let (mut models, mut conditions) = (Vec::new(), Vec::new());
     for (name, file) in names.iter().zip(files) {
         let aligned = AlignedBytes::from(file.as_slice());
         let model = Model::new(&aligned).map_err(ExecuteError::from)?;
         let input = ramp(model.input_shape().elements().unwrap_or(0) as usize);
+        let bench = Bench::prepare(&on, &firmware, model.artifact().needs())?;
         let outcome = match bench.run(file, &input) {
             Ok(measured) => compare(measured, &here(&model, &input)?),
             // The model itself is to fit; what it is compared with need not.
@@ -79,11 +79,11 @@ pub(super) fn run(
             Err(error) => return Err(error.into()),
         };
         let layers = layers(&Artifact::parse(&aligned).map_err(ExecuteError::from)?);
-        models.push(Row { name: name.clone(), file_bytes: file.len(), layers, outcome });
+        let (code, statics) = bench.sizes().unzip();
+        models.push(Row { name: name.clone(), file_bytes: file.len(), code, statics, layers, outcome });
+        conditions = bench.conditions()?;
     }
-    let (code, statics) = bench.sizes().unzip();
-    let conditions = bench.conditions()?;
-    let report = Report { place: place.to_owned(), code, statics, conditions, models };
+    let report = Report { place: place.to_owned(), conditions, models };
     let check = report.models.iter().try_for_each(check);
     emit_and_check(emit(global, || text(&report), &report), check)
 }
@@ -152,6 +152,7 @@ fn summary(report: &Report, counted: Unit) -> String {
         ("ratio", Align::Right),
         ("load", Align::Right),
         ("file", Align::Right),
+        ("program", Align::Right),
         ("arena", Align::Right),
         ("stack", Align::Right),
         ("outputs", Align::Left),
@@ -175,6 +176,7 @@ fn summary(report: &Report, counted: Unit) -> String {
                     format!("{:.2}x", measured.run as f64 / base.unwrap_or(1).max(1) as f64),
                     grouped(measured.load),
                     bytes(row.file_bytes as u64),
+                    size(row.code),
                     size(measured.arena),
                     size(measured.stack),
                     outputs,
@@ -182,7 +184,8 @@ fn summary(report: &Report, counted: Unit) -> String {
             }
             Outcome::Refused { .. } => {
                 cells.extend(
-                    ["", "", "", &bytes(row.file_bytes as u64), "", "", "does not fit"].map(str::to_owned),
+                    ["", "", "", &bytes(row.file_bytes as u64), "", "", "", "does not fit"]
+                        .map(str::to_owned),
                 );
             }
         }
@@ -276,7 +279,14 @@ mod tests {
     fn outputs_are_those_of_this_machine() {
         let differs = |found: &[f32], expected: &[f32]| {
             let outcome = compare(measured(found), expected);
-            let row = Row { name: "m".into(), file_bytes: 0, layers: Vec::new(), outcome };
+            let row = Row {
+                name: "m".into(),
+                file_bytes: 0,
+                code: None,
+                statics: None,
+                layers: Vec::new(),
+                outcome,
+            };
             check(&row).is_err()
         };
         assert!(!differs(&[1.0, -8.0], &[1.0, -8.0]));

@@ -53,6 +53,10 @@ impl Needs {
     pub const F16: Self = Self(1 << 18);
     /// A dense layer whose matrix is transposed.
     pub const TRANSPOSED: Self = Self(1 << 20);
+    /// A dense layer with a halo around its output.
+    pub const DENSE_HALO: Self = Self(1 << 21);
+    /// A convolution of large steps or of very many columns.
+    pub const LARGE_CONV: Self = Self(1 << 22);
     /// An activation other than of pieces that are linear.
     pub const CURVED: Self = Self(1 << 19);
 
@@ -87,9 +91,17 @@ impl Needs {
     /// What a step needs.
     pub fn of_step(step: &Step<'_>) -> Self {
         let op = match step.op {
-            Op::Conv2d(_) => Self::CONV,
-            Op::Dense(dense) if dense.transposed => Self::DENSE.and(Self::TRANSPOSED),
-            Op::Dense(_) => Self::DENSE,
+            Op::Conv2d(conv) => {
+                let columns = step.matrix.map_or(0, |matrix| u64::from(matrix.cols));
+                let [height, width] = conv.kernel.map(u64::from);
+                let large = conv.stride[1] > 2 || columns.saturating_mul(height * width) >= 1 << 32;
+                if large { Self::CONV.and(Self::LARGE_CONV) } else { Self::CONV }
+            }
+            Op::Dense(dense) => {
+                let transposed = if dense.transposed { Self::TRANSPOSED } else { Self::NONE };
+                let halo = if step.output.halo.is_zero() { Self::NONE } else { Self::DENSE_HALO };
+                Self::DENSE.and(transposed).and(halo)
+            }
             Op::MaxPool(_) => Self::MAX_POOL,
             Op::AvgPool(_) => Self::AVG_POOL,
             Op::GlobalAvgPool => Self::GLOBAL_AVG_POOL,

@@ -10,7 +10,7 @@ mod generic;
 mod scalar;
 mod weights;
 
-use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};
+use tfc_formats::artifact::{Artifact, Needs, Rows, Step, Storage, Values};
 use tfc_formats::op::{Activation, Conv2d};
 
 use crate::tensor::{Tensor, TensorMut};
@@ -54,25 +54,32 @@ impl Kernels {
         }
     }
 
+    /// A program for one model has one form of each kernel.
+    fn kind<const NEEDS: u32>(self) -> Kind {
+        if Needs::from_bits(NEEDS) == Needs::ALL { self.0 } else { Kind::Generic }
+    }
+
     /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn conv<const NEEDS: u32>(self, mut job: Conv<'_>) -> Option<()> {
-        match self.0 {
+        match self.kind::<NEEDS>() {
             Kind::Generic if generic::handles_conv(&job) => {
                 generic::conv::<generic::Unfused<NEEDS>>(&mut job)
             }
             Kind::Arch(isa) if generic::handles_conv(&job) => isa.conv(&mut job),
-            _ => scalar::conv(&mut job),
+            _ if Needs::from_bits(NEEDS).contains(Needs::LARGE_CONV) => scalar::conv(&mut job),
+            _ => None,
         }
     }
 
     /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn dense<const NEEDS: u32>(self, mut job: Dense<'_>) -> Option<()> {
-        match self.0 {
+        match self.kind::<NEEDS>() {
             Kind::Generic if generic::handles_dense(&job) => {
                 generic::dense::<generic::Unfused<NEEDS>>(&mut job)
             }
             Kind::Arch(isa) if generic::handles_dense(&job) => isa.dense(&mut job),
-            _ => scalar::dense(&mut job),
+            _ if Needs::from_bits(NEEDS).contains(Needs::DENSE_HALO) => scalar::dense(&mut job),
+            _ => None,
         }
     }
 }

@@ -23,13 +23,15 @@ const NETWORKS: [(&str, f32); 2] = [("lenet_300_100", 0.95), ("resnet8", 0.9)];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let firmware = PathBuf::from(std::env::args().nth(1).ok_or("usage: boards FIRMWARE")?);
-    let networks: Vec<(&str, AlignedBytes)> =
-        NETWORKS.iter().map(|(name, zeros)| Ok((*name, network(name, *zeros)?))).collect::<Result<_, Box<dyn Error>>>()?;
+    let networks: Vec<(&str, AlignedBytes)> = NETWORKS
+        .iter()
+        .map(|(name, zeros)| Ok((*name, network(name, *zeros)?)))
+        .collect::<Result<_, Box<dyn Error>>>()?;
     println!("board\tnetwork\tload\trun\tarena\tstack\tprogram");
     for board in &BOARDS {
-        let bench = Bench::prepare(&Place::Emulated(board), &firmware)?;
         for (name, file) in &networks {
             let model = Model::new(file)?;
+            let bench = Bench::prepare(&Place::Emulated(board), &firmware, model.artifact().needs())?;
             let input = ramp(model.input_shape().elements().unwrap_or(0) as usize);
             let measured = match bench.run(file, &input) {
                 Err(error) if error.is_too_large() => {

@@ -7,6 +7,17 @@ use core::fmt::Write;
 
 use board::{Cycles, Output, Ram};
 use measure::{Error, Image};
+use tfc_runtime::Needs;
+
+/// What the model in flash may need; no more is linked. The variable NEEDS of the build has it as a
+/// number, everything without.
+const NEEDS: u32 = match option_env!("NEEDS") {
+    Some(number) => match u32::from_str_radix(number, 10) {
+        Ok(needs) => needs,
+        Err(_) => panic!("NEEDS is no number"),
+    },
+    None => Needs::ALL.bits(),
+};
 
 #[board::entry]
 fn main() -> ! {
@@ -22,14 +33,14 @@ fn main() -> ! {
 
 fn run() -> Result<(), Error> {
     let image = Image::of(board::model())?;
-    let arena_len = image.model()?.arena_len();
+    let arena_len = image.model::<NEEDS>()?.arena_len();
     let mut ram = Ram::take().ok_or(Error::Image)?;
     let arena = ram.split(arena_len).ok_or(Error::Ram { needed: arena_len, free: ram.len() })?;
 
     let mut result = Ok(());
-    let stack = ram.peak_stack(&mut || result = measure::run_once(&image, arena));
+    let stack = ram.peak_stack(&mut || result = measure::run_once::<NEEDS>(&image, arena));
     result?;
     let stack = stack.ok_or(Error::Stack)?;
     measure::line(&mut Output, format_args!("{{\"arena\":{arena_len},\"stack\":{stack}}}"))?;
-    measure::measure::<Cycles>(&image, arena, &mut Output)
+    measure::measure::<Cycles, NEEDS>(&image, arena, &mut Output)
 }

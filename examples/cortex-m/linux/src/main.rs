@@ -10,11 +10,15 @@ use std::time::Instant;
 
 use bytemuck::{Pod, Zeroable};
 use measure::{Clock, Image};
+use tfc_runtime::Needs;
 
 /// Memory as the runtime wants it.
 #[derive(Clone, Copy, Zeroable, Pod)]
 #[repr(C, align(16))]
 struct Chunk([u8; 16]);
+
+/// Any model.
+const NEEDS: u32 = Needs::ALL.bits();
 
 /// The system's clock.
 struct Nanoseconds(Instant);
@@ -62,11 +66,11 @@ fn run() -> Result<(), String> {
 
     let said = |error| format!("{error:?}");
     let image = Image::of(&place[..bytes.len()]).map_err(said)?;
-    let arena_len = image.model().map_err(said)?.arena_len();
+    let arena_len = image.model::<NEEDS>().map_err(said)?.arena_len();
     let mut arena = vec![Chunk::zeroed(); arena_len.div_ceil(16)];
     let arena: &mut [u8] = bytemuck::cast_slice_mut(&mut arena);
     for _ in 0..runs {
-        measure::measure::<Nanoseconds>(&image, arena, &mut Output).map_err(said)?;
+        measure::measure::<Nanoseconds, NEEDS>(&image, arena, &mut Output).map_err(said)?;
     }
     Ok(())
 }

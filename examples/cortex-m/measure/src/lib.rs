@@ -91,13 +91,13 @@ impl<'a> Image<'a> {
         Ok(Self { file, rest: bytes.get(padded..).ok_or(Error::Image)? })
     }
 
-    /// Checks the model.
-    pub fn model(&self) -> Result<Model<'a>, Error> {
-        Model::new(self.file).map_err(Error::Model)
+    /// Checks the model, which is to need no more than `NEEDS`.
+    pub fn model<const NEEDS: u32>(&self) -> Result<Model<'a, NEEDS>, Error> {
+        Model::of_needs(self.file).map_err(Error::Model)
     }
 
     /// The input for it.
-    pub fn input(&self, model: &Model<'_>) -> Result<&'a [f32], Error> {
+    pub fn input<const NEEDS: u32>(&self, model: &Model<'_, NEEDS>) -> Result<&'a [f32], Error> {
         let elements = model.input_shape().elements().ok_or(Error::Image)? as usize;
         let bytes = self.rest.get(..elements * size_of::<f32>()).ok_or(Error::Image)?;
         bytemuck::try_cast_slice(bytes).map_err(|_| Error::Image)
@@ -105,18 +105,22 @@ impl<'a> Image<'a> {
 }
 
 /// Everything that a program does with a model: checks it and runs it once.
-pub fn run_once(image: &Image<'_>, arena: &mut [u8]) -> Result<(), Error> {
-    let model = image.model()?;
+pub fn run_once<const NEEDS: u32>(image: &Image<'_>, arena: &mut [u8]) -> Result<(), Error> {
+    let model = image.model::<NEEDS>()?;
     let input = image.input(&model)?;
     let mut session = Session::new(&model, arena).map_err(Error::Session)?;
     session.run(input).map(|_| ()).map_err(Error::Run)
 }
 
 /// Measures, and prints everything but the line with the arena.
-pub fn measure<C: Clock>(image: &Image<'_>, arena: &mut [u8], out: &mut dyn Write) -> Result<(), Error> {
+pub fn measure<C: Clock, const NEEDS: u32>(
+    image: &Image<'_>,
+    arena: &mut [u8],
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     line(out, format_args!("{{\"unit\":\"{}\"}}", C::UNIT))?;
     let cost = Cost::<C>::begin();
-    let model = image.model()?;
+    let model = image.model::<NEEDS>()?;
     let cost = cost.end();
     line(out, format_args!("{{\"load\":{cost}}}"))?;
 

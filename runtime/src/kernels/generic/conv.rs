@@ -32,13 +32,13 @@ pub(in crate::kernels) fn conv<M: MulAdd>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
     let most = if job.weights.dense { M::SUMS / BLOCK } else { M::SUMS / 2 * 3 };
     match (job.spec.stride[1], lines.tile(most)) {
-        (1, 96) => run::<M, 6, 16, 1>(job, lines),
-        (1, 64) => run::<M, 4, 16, 1>(job, lines),
-        (1, 48) => run::<M, 3, 16, 1>(job, lines),
-        (1, 32) => run::<M, 2, 16, 1>(job, lines),
-        (1, 16) => run::<M, 1, 16, 1>(job, lines),
+        (1, 96) if M::SUMS / 2 * 3 >= 96 => run::<M, 6, 16, 1>(job, lines),
+        (1, 64) if M::SUMS / 2 * 3 >= 64 => run::<M, 4, 16, 1>(job, lines),
+        (1, 48) if M::SUMS / 2 * 3 >= 48 => run::<M, 3, 16, 1>(job, lines),
+        (1, 32) if M::SUMS / 2 * 3 >= 32 => run::<M, 2, 16, 1>(job, lines),
+        (1, 16..) => run::<M, 1, 16, 1>(job, lines),
         (1, _) => run::<M, 1, 8, 1>(job, lines),
-        (2, 32..) => run::<M, 2, 16, 2>(job, lines),
+        (2, 32..) if M::SUMS / 2 * 3 >= 32 => run::<M, 2, 16, 2>(job, lines),
         (2, _) => run::<M, 1, 8, 2>(job, lines),
         _ => None,
     }
