@@ -48,14 +48,19 @@
 //! `std` adds the look at the processor's features. Nothing allocates with or without it.
 #![no_std]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
 mod arena;
 mod error;
+mod input;
 mod kernels;
 mod model;
 mod ops;
+#[cfg(feature = "alloc")]
+mod prepared;
 mod session;
 mod tensor;
 
@@ -64,6 +69,8 @@ pub use error::{ModelError, RunError, SessionError};
 pub use kernels::Kernels;
 pub use model::Model;
 pub use ops::activation::activate;
+#[cfg(feature = "alloc")]
+pub use prepared::{PrepareError, Prepared, PreparedSession};
 pub use session::Session;
 pub use tensor::Tensor;
 pub use tfc_formats::artifact::{Artifact, Header, Needs, Step};

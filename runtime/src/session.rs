@@ -1,9 +1,9 @@
 use core::ops::Range;
 
 use tfc_formats::artifact::{Step, Value};
-use tfc_formats::preprocess::{ChannelOrder, Layout as Order};
 
 use crate::error::{RunError, SessionError};
+use crate::input;
 use crate::kernels::Kernels;
 use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs, Work};
@@ -54,55 +54,24 @@ impl<'m, 'a, const NEEDS: u32> Session<'m, 'a, NEEDS> {
         input: &[f32],
         observer: &mut dyn FnMut(usize, &Step<'_>, Tensor<'_>),
     ) -> Result<&[f32], RunError> {
-        let shape = self.model.input_shape();
-        let (h, w) = (shape.h as usize, shape.w as usize);
-        self.write_input(input.len(), |c, y, row| {
-            if let Some(from) = input.get((c * h + y) * w..) {
-                ops::copy(row, from);
-            }
-        })?;
+        input::write(input, self.input()?)?;
         self.run_steps(observer)
     }
 
     /// Runs the network on a raw sample: bytes in the order of axes, and with the order of
     /// channels, that the file's preprocessing states.
     pub fn run_raw(&mut self, input: &[u8]) -> Result<&[f32], RunError> {
-        let (preprocess, shape) = (&self.model.header().preprocess, self.model.input_shape());
-        let [channels, h, w] = [shape.c, shape.h, shape.w].map(|n| n as usize);
-        self.write_input(input.len(), |c, y, row| {
-            let source = match preprocess.order {
-                ChannelOrder::Rgb => c,
-                ChannelOrder::Bgr => channels - 1 - c,
-            };
-            let (start, step) = match preprocess.layout {
-                Order::Chw => ((source * h + y) * w, 1),
-                Order::Hwc => (y * w * channels + source, channels),
-            };
-            let (factor, offset) = preprocess.affine(c);
-            let raw = input.get(start..).unwrap_or_default().iter().step_by(step);
-            row.iter_mut().zip(raw).for_each(|(x, raw)| *x = f32::from(*raw) * factor + offset);
-        })?;
+        let model = self.model;
+        input::write_raw(input, model.header(), self.input()?)?;
         self.run_steps(&mut |_, _, _| {})
     }
 
-    /// Checks the length of the input and writes its value with `fill(channel, row number, row)`.
-    fn write_input(&mut self, given: usize, fill: impl Fn(usize, usize, &mut [f32])) -> Result<(), RunError> {
+    fn input(&mut self) -> Result<TensorMut<'_>, RunError> {
         let corrupt = RunError::Step { step: 0 };
         let value = &self.model.header().input;
         let at = Layout::of(value).ok_or(corrupt)?;
-        let expected = at.elements();
-        if given != expected {
-            return Err(RunError::InputLen { expected, given });
-        }
         let data = range(value, &at).and_then(|range| self.arena.get_mut(range)).ok_or(corrupt)?;
-        let mut input = TensorMut { data, at };
-        input.clear_halo();
-        for c in 0..at.c {
-            for y in 0..at.h {
-                fill(c, y, input.row(c, y));
-            }
-        }
-        Ok(())
+        Ok(TensorMut { data, at })
     }
 
     fn run_steps(

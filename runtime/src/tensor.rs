@@ -1,6 +1,12 @@
 //! Views of values in the arena.
 
 use tfc_formats::artifact::Value;
+#[cfg(feature = "alloc")]
+use tfc_formats::op::Shape;
+
+/// Elements of a cache line, the longest vector of any kernel.
+#[cfg(feature = "alloc")]
+pub(crate) const LINE: usize = 16;
 
 /// Where the elements of a value lie, in elements from its start.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +44,16 @@ impl Layout {
         };
         plane.checked_mul(layout.c)?;
         Some(layout)
+    }
+
+    /// Without a halo, each plane filled up to whole [`LINE`]s; vectors lie close together.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn planes(shape: Shape) -> Option<Self> {
+        let [c, h, w] = [shape.c, shape.h, shape.w].map(|n| n as usize);
+        let plane = h.checked_mul(w)?;
+        let plane = if plane == 1 { 1 } else { plane.checked_next_multiple_of(LINE)? };
+        plane.checked_mul(c)?;
+        Some(Self { c, h, w, top: 0, left: 0, row: w, plane })
     }
 
     /// Elements of the whole extent, halo included.

@@ -6,7 +6,11 @@
 //! not handle.
 
 mod arch;
+#[cfg(feature = "alloc")]
+pub(crate) mod fill;
 mod generic;
+#[cfg(feature = "alloc")]
+pub(crate) mod planes;
 mod scalar;
 mod weights;
 
@@ -55,31 +59,47 @@ impl Kernels {
     }
 
     /// A program for one model has one form of each kernel.
-    fn kind<const NEEDS: u32>(self) -> Kind {
-        if Needs::from_bits(NEEDS) == Needs::ALL { self.0 } else { Kind::Generic }
+    fn only<const NEEDS: u32>(self) -> Self {
+        if Needs::from_bits(NEEDS) == Needs::ALL { self } else { Self::GENERIC }
     }
 
     /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn conv<const NEEDS: u32>(self, mut job: Conv<'_>) -> Option<()> {
-        match self.kind::<NEEDS>() {
-            Kind::Generic if generic::handles_conv(&job) => {
-                generic::conv::<generic::Unfused<NEEDS>>(&mut job)
-            }
-            Kind::Arch(isa) if generic::handles_conv(&job) => isa.conv(&mut job),
-            _ if Needs::from_bits(NEEDS).contains(Needs::LARGE_CONV) => scalar::conv(&mut job),
-            _ => None,
+        let kernels = self.only::<NEEDS>();
+        if kernels != Self::SCALAR && generic::handles_conv(&job) {
+            return kernels.dispatch(generic::Job::<_, NEEDS>(&mut job));
         }
+        if Needs::from_bits(NEEDS).contains(Needs::LARGE_CONV) { scalar::conv(&mut job) } else { None }
     }
 
     /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
     pub(crate) fn dense<const NEEDS: u32>(self, mut job: Dense<'_>) -> Option<()> {
-        match self.kind::<NEEDS>() {
-            Kind::Generic if generic::handles_dense(&job) => {
-                generic::dense::<generic::Unfused<NEEDS>>(&mut job)
+        let kernels = self.only::<NEEDS>();
+        if kernels != Self::SCALAR && generic::handles_dense(&job) {
+            return kernels.dispatch(generic::Job::<_, NEEDS>(&mut job));
+        }
+        if Needs::from_bits(NEEDS).contains(Needs::DENSE_HALO) { scalar::dense(&mut job) } else { None }
+    }
+
+    /// Elements of a vector.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn lanes(self) -> usize {
+        struct Lanes;
+        impl arch::Kernel for Lanes {
+            type Output = usize;
+            #[inline(always)]
+            fn run<V: arch::Vector>(self) -> usize {
+                V::LANES
             }
-            Kind::Arch(isa) if generic::handles_dense(&job) => isa.dense(&mut job),
-            _ if Needs::from_bits(NEEDS).contains(Needs::DENSE_HALO) => scalar::dense(&mut job),
-            _ => None,
+        }
+        self.dispatch(Lanes)
+    }
+
+    /// Runs a loop compiled for this choice.
+    fn dispatch<K: arch::Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Kind::Arch(isa) => isa.dispatch(kernel),
+            Kind::Scalar | Kind::Generic => kernel.run::<arch::Portable>(),
         }
     }
 }
@@ -110,8 +130,14 @@ impl<'a> Weights<'a> {
         })
     }
 
+    /// Entries of each row.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn rows(&self) -> Rows<'a> {
+        self.rows.clone()
+    }
+
     /// Bias of output `i`; 0 where there is none.
-    fn bias(&self, i: usize) -> Option<f32> {
+    pub(crate) fn bias(&self, i: usize) -> Option<f32> {
         self.bias.map_or(Some(0.0), |bias| bias.get(i))
     }
 }

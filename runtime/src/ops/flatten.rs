@@ -1,6 +1,6 @@
 use crate::tensor::{Tensor, TensorMut};
 
-pub(super) fn run(x: Tensor<'_>, out: &mut TensorMut<'_>) {
+pub(crate) fn run(x: Tensor<'_>, out: &mut TensorMut<'_>) {
     if x.at.is_packed() && out.at.is_packed() {
         return super::copy(out.data, x.data);
     }

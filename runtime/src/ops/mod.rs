@@ -8,7 +8,7 @@ mod add;
 mod concat;
 mod conv;
 mod dense;
-mod flatten;
+pub(crate) mod flatten;
 mod maxout;
 mod norm;
 mod pool;

@@ -7,8 +7,8 @@
 
 use half::f16;
 
-use super::MulAdd;
 use crate::kernels::Conv;
+use crate::kernels::arch::Vector;
 use crate::kernels::weights::{ROOM, Value, columns};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
@@ -28,7 +28,7 @@ pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
 
 /// Any kernel, dilation, padding and grouping.
 #[inline(always)]
-pub(in crate::kernels) fn conv<M: MulAdd>(job: &mut Conv<'_>) -> Option<()> {
+pub(in crate::kernels) fn conv<M: Vector>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
     let most = if job.weights.dense { M::SUMS / BLOCK } else { M::SUMS / 2 * 3 };
     match (job.spec.stride[1], lines.tile(most)) {
@@ -146,7 +146,7 @@ impl Divisor {
 }
 
 #[inline(always)]
-fn run<M: MulAdd, const N: usize, const L: usize, const S: usize>(
+fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
 ) -> Option<()> {
@@ -210,7 +210,7 @@ fn split(scratch: &mut [f32], n: usize) -> Option<(&mut [u32], &mut [f32])> {
 
 /// Output channels `o..o + R`, which share their offsets.
 #[inline(always)]
-fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
+fn channels<M: Vector, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     o: usize,
@@ -250,7 +250,7 @@ fn channels<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize,
 
 /// Sums of `R` channels at `N * L` positions, `S` apart in `x`.
 #[inline(always)]
-fn tile<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
+fn tile<M: Vector, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
     x: &[f32],
     offsets: &[u32],
     mut weights: [&[V]; R],
@@ -296,7 +296,7 @@ fn tile<M: MulAdd, V: Value, const R: usize, const N: usize, const L: usize, con
                     let w = *wide[r].get(k)?;
                     for n in 0..N {
                         for l in 0..L {
-                            sums[r][n][l] = M::mul_add(w, window[n][l], sums[r][n][l]);
+                            sums[r][n][l] = M::mul_add_one(w, window[n][l], sums[r][n][l]);
                         }
                     }
                 }

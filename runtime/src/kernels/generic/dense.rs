@@ -3,8 +3,9 @@
 use half::f16;
 use tfc_formats::artifact::{Columns, Needs, Row, Rows, Values};
 
-use super::MulAdd;
+use super::needs;
 use crate::kernels::Dense;
+use crate::kernels::arch::Vector;
 use crate::kernels::weights::{NextColumn, Value};
 use crate::ops::{self, activation};
 
@@ -28,30 +29,30 @@ pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
 
 /// `y = W x + b`, the matrix in any storage and either orientation.
 #[inline(always)]
-pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
+pub(in crate::kernels) fn dense<M: Vector, const NEEDS: u32>(job: &mut Dense<'_>) -> Option<()> {
     match job.weights.bias {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
         Some(Values::F16(bias)) => _ = f16::wide(bias, job.out.data),
     }
     let rows = job.weights.rows.clone();
-    if job.transposed && M::needs(Needs::TRANSPOSED) {
+    if job.transposed && needs::<NEEDS>(Needs::TRANSPOSED) {
         // Row `i` holds what input `i` adds to each output.
         for (&x, row) in job.x.data.iter().zip(rows) {
             if x != 0.0 {
-                add_scaled::<M>(job.out.data, x, &row);
+                add_scaled::<M, NEEDS>(job.out.data, x, &row);
             }
         }
-    } else if job.weights.dense && M::needs(Needs::ALL_COLUMNS) {
+    } else if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
         for (out, row) in job.out.data.iter_mut().zip(rows) {
             *out += match row.values {
-                Values::F32(v) if M::needs(Needs::F32) => dense_dot::<M, _, LANES>(v, job.x.data),
-                Values::F16(v) if M::needs(Needs::F16) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+                Values::F32(v) if needs::<NEEDS>(Needs::F32) => dense_dot::<M, _, LANES>(v, job.x.data),
+                Values::F16(v) if needs::<NEEDS>(Needs::F16) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
                 _ => return None,
             };
         }
     } else {
-        sparse_dots::<M>(job.out.data, rows, job.x.data)?;
+        sparse_dots::<M, NEEDS>(job.out.data, rows, job.x.data)?;
     }
     activation::apply(job.activation, job.out.data);
     Some(())
@@ -59,37 +60,41 @@ pub(in crate::kernels) fn dense<M: MulAdd>(job: &mut Dense<'_>) -> Option<()> {
 
 /// Adds the products of all sparse rows with `x`.
 #[inline(always)]
-fn sparse_dots<M: MulAdd>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn sparse_dots<M: Vector, const NEEDS: u32>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
     let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
     for out in blocks {
-        sparse_block::<M, BLOCK>(out, &mut rows, x)?;
+        sparse_block::<M, NEEDS, BLOCK>(out, &mut rows, x)?;
     }
     for out in rest.as_chunks_mut().0 {
-        sparse_block::<M, 1>(out, &mut rows, x)?;
+        sparse_block::<M, NEEDS, 1>(out, &mut rows, x)?;
     }
     Some(())
 }
 
 #[inline(always)]
-fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'_>, x: &[f32]) -> Option<()> {
+fn sparse_block<M: Vector, const NEEDS: u32, const N: usize>(
+    out: &mut [f32; N],
+    rows: &mut Rows<'_>,
+    x: &[f32],
+) -> Option<()> {
     let (lens, columns, values) = rows.next_block::<N>()?;
     match (columns, values) {
-        (Columns::Delta(i), Values::F32(v)) if M::needs(Needs::DELTA_COLUMNS.and(Needs::F32)) => {
+        (Columns::Delta(i), Values::F32(v)) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::F32)) => {
             add_sparse::<M, _, _, N>(out, lens, i, v, x)
         }
-        (Columns::Delta(i), Values::F16(v)) if M::needs(Needs::DELTA_COLUMNS.and(Needs::F16)) => {
+        (Columns::Delta(i), Values::F16(v)) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::F16)) => {
             add_sparse::<M, _, _, N>(out, lens, i, v, x)
         }
-        (Columns::U16(i), Values::F32(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+        (Columns::U16(i), Values::F32(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
             add_sparse::<M, _, _, N>(out, lens, i, v, x)
         }
-        (Columns::U16(i), Values::F16(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+        (Columns::U16(i), Values::F16(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
             add_sparse::<M, _, _, N>(out, lens, i, v, x)
         }
-        (Columns::U32(i), Values::F32(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+        (Columns::U32(i), Values::F32(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
             add_sparse::<M, _, _, N>(out, lens, i, v, x)
         }
-        (Columns::U32(i), Values::F16(v)) if M::needs(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+        (Columns::U32(i), Values::F16(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
             add_sparse::<M, _, _, N>(out, lens, i, v, x)
         }
         _ => None,
@@ -99,7 +104,7 @@ fn sparse_block<M: MulAdd, const N: usize>(out: &mut [f32; N], rows: &mut Rows<'
 /// Adds to each of `out` the product of a row with `x`: of short rows, all values are widened
 /// together.
 #[inline(always)]
-fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
+fn add_sparse<M: Vector, I: NextColumn, V: Value, const N: usize>(
     out: &mut [f32; N],
     lens: [usize; N],
     mut index: &[I],
@@ -129,7 +134,7 @@ fn add_sparse<M: MulAdd, I: NextColumn, V: Value, const N: usize>(
 }
 
 #[inline(always)]
-fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
+fn add_scaled<M: Vector, const NEEDS: u32>(out: &mut [f32], x: f32, row: &Row<'_>) {
     match (row.columns, row.values) {
         (Columns::All, Values::F32(v)) => dense_add::<M, _>(out, x, v),
         (Columns::All, Values::F16(v)) => dense_add::<M, _>(out, x, v),
@@ -143,13 +148,13 @@ fn add_scaled<M: MulAdd>(out: &mut [f32], x: f32, row: &Row<'_>) {
 }
 
 #[inline(always)]
-fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
+fn dense_dot<M: Vector, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f32 {
     let (values, values_tail) = values.as_chunks::<N>();
     let (x, x_tail) = x.as_chunks::<N>();
     let mut sums = [0.0; N];
     for (values, x) in values.iter().zip(x) {
         for i in 0..N {
-            sums[i] = M::mul_add(values[i].f32(), x[i], sums[i]);
+            sums[i] = M::mul_add_one(values[i].f32(), x[i], sums[i]);
         }
     }
     let tail: f32 = values_tail.iter().zip(x_tail).map(|(v, x)| v.f32() * x).sum();
@@ -158,7 +163,7 @@ fn dense_dot<M: MulAdd, V: Value, const N: usize>(values: &[V], x: &[f32]) -> f3
 
 /// Adds the first `len` entries to `sums`; more may follow in `index` and `values`.
 #[inline(always)]
-fn sparse_dot<M: MulAdd, I: NextColumn>(
+fn sparse_dot<M: Vector, I: NextColumn>(
     column: &mut u32,
     index: &[I],
     values: &[f32],
@@ -174,7 +179,7 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
     for (index, values) in index.iter().zip(values) {
         for i in 0..SPARSE_LANES {
             *column = index[i].after(*column);
-            sums[i] = M::mul_add(values[i], at(*column), sums[i]);
+            sums[i] = M::mul_add_one(values[i], at(*column), sums[i]);
         }
     }
     // How many are left cannot be foreseen, and a branch mispredicted takes longer than to go on
@@ -183,7 +188,7 @@ fn sparse_dot<M: MulAdd, I: NextColumn>(
         if let (Some(index), Some(value)) = (index_tail.get(i), values_tail.get(i)) {
             let mask = 0u32.wrapping_sub(u32::from(i < left));
             *column = *column & !mask | index.after(*column) & mask;
-            *sum = M::mul_add(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
+            *sum = M::mul_add_one(f32::from_bits(value.to_bits() & mask), at(*column), *sum);
         }
     }
     sums
@@ -203,19 +208,19 @@ fn total<const N: usize>(mut sums: [f32; N]) -> f32 {
 }
 
 #[inline(always)]
-fn dense_add<M: MulAdd, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
+fn dense_add<M: Vector, V: Value>(out: &mut [f32], x: f32, values: &[V]) {
     for (out, v) in out.iter_mut().zip(values) {
-        *out = M::mul_add(v.f32(), x, *out);
+        *out = M::mul_add_one(v.f32(), x, *out);
     }
 }
 
 #[inline(always)]
-fn sparse_add<M: MulAdd, I: NextColumn, V: Value>(out: &mut [f32], x: f32, index: &[I], values: &[V]) {
+fn sparse_add<M: Vector, I: NextColumn, V: Value>(out: &mut [f32], x: f32, index: &[I], values: &[V]) {
     let mut column = 0;
     for (index, v) in index.iter().zip(values) {
         column = index.after(column);
         if let Some(out) = out.get_mut(column as usize) {
-            *out = M::mul_add(v.f32(), x, *out);
+            *out = M::mul_add_one(v.f32(), x, *out);
         }
     }
 }

@@ -6,41 +6,35 @@ mod dense;
 
 use tfc_formats::artifact::Needs;
 
-pub(super) use conv::{conv, handles as handles_conv};
-pub(super) use dense::{dense, handles as handles_dense};
+pub(super) use conv::handles as handles_conv;
+pub(super) use dense::handles as handles_dense;
 
-/// What the generic kernels need to know of an instruction set.
-///
-/// A fused multiply-add is one instruction where the processor has it
-/// and a slow call where it has not, so the instruction set decides.
-pub(super) trait MulAdd {
-    /// Sums that the vector registers hold, with room left for what is added to them.
-    const SUMS: usize;
+use super::arch::{Kernel, Vector};
+use super::{Conv, Dense};
 
-    /// Encodings that there may be; no code comes of others.
-    const NEEDS: Needs = Needs::ALL;
+/// A job of a model that needs no more than `NEEDS`: no code comes of other encodings.
+pub(super) struct Job<'j, J, const NEEDS: u32>(pub(super) &'j mut J);
 
-    /// Whether there may be this in a model.
+impl<const NEEDS: u32> Kernel for Job<'_, Conv<'_>, NEEDS> {
+    type Output = Option<()>;
+
     #[inline(always)]
-    fn needs(need: Needs) -> bool {
-        Self::NEEDS.contains(need)
+    fn run<V: Vector>(self) -> Option<()> {
+        conv::conv::<V>(self.0)
     }
-
-    /// `a * b + c`.
-    fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
 
-/// A multiplication, then an addition.
-pub(super) struct Unfused<const NEEDS: u32>;
-
-impl<const NEEDS: u32> MulAdd for Unfused<NEEDS> {
-    const NEEDS: Needs = Needs::from_bits(NEEDS);
-
-    /// Eight registers of four, as SSE2 and NEON have them to spare; half of what a Cortex-M4F has.
-    const SUMS: usize = if cfg!(target_os = "none") { 16 } else { 32 };
+impl<const NEEDS: u32> Kernel for Job<'_, Dense<'_>, NEEDS> {
+    type Output = Option<()>;
 
     #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
+    fn run<V: Vector>(self) -> Option<()> {
+        dense::dense::<V, NEEDS>(self.0)
     }
+}
+
+/// Whether a model may need this.
+#[inline(always)]
+fn needs<const NEEDS: u32>(need: Needs) -> bool {
+    Needs::from_bits(NEEDS).contains(need)
 }
