@@ -27,7 +27,17 @@ impl<'a> Model<'a> {
 impl<'a, const NEEDS: u32> Model<'a, NEEDS> {
     /// As [`new`](Model::new), for models that need no more than `NEEDS`.
     pub fn of_needs(file: &'a [u8]) -> Result<Self, ModelError> {
-        let artifact = Artifact::parse(file)?;
+        Self::of(Artifact::parse(file)?)
+    }
+
+    /// As [`of_needs`](Self::of_needs), but the file is not checked: for one that this version of the
+    /// compiler wrote and that was linked into the program, as [`include_model!`](crate::include_model)
+    /// does. With any other file, runs may fail, give wrong results or panic; memory stays safe.
+    pub fn trusted(file: &'a [u8]) -> Result<Self, ModelError> {
+        Self::of(Artifact::trust(file)?)
+    }
+
+    fn of(artifact: Artifact<'a>) -> Result<Self, ModelError> {
         if !Needs::from_bits(NEEDS).contains(artifact.needs()) {
             return Err(ModelError::Needs);
         }
@@ -62,11 +72,11 @@ impl<'a, const NEEDS: u32> Model<'a, NEEDS> {
 }
 
 /// Puts a `.tfc` file into the program: a `Result<Model, ModelError>` with which no more is linked
-/// than that model needs. The path is relative to the source file, as in `include_bytes!`.
+/// than that model needs. The file is trusted to be what the compiler wrote. The path is relative to the source file, as in `include_bytes!`.
 #[macro_export]
 macro_rules! include_model {
     ($path:expr $(,)?) => {{
         const NEEDS: u32 = $crate::Needs::of_file(include_bytes!($path)).bits();
-        $crate::Model::<NEEDS>::of_needs($crate::include_file!($path))
+        $crate::Model::<NEEDS>::trusted($crate::include_file!($path))
     }};
 }

@@ -228,13 +228,6 @@ fn steps(layers: &[Layer], measured: &Measured, other: Option<&Measured>) -> Str
 
 fn end(report: &Report) -> String {
     let mut lines = String::new();
-    if let (Some(code), Some(statics)) = (report.code, report.statics) {
-        lines += &format!(
-            "the program that measures: {} of flash, {} of variables\n",
-            bytes(code),
-            bytes(statics)
-        );
-    }
     for row in &report.models {
         if let Outcome::Refused { reason } = &row.outcome {
             lines += &format!("{}: {reason}\n", row.name);

@@ -68,6 +68,17 @@ impl Fixed {
         bytes
     }
 
+    /// Reads the fields.
+    pub(super) fn read(file: &[u8]) -> Result<Self, ArtifactError> {
+        Ok(Self {
+            manifest_len: u32_at(file, 8)?,
+            sections_offset: u32_at(file, 12)?,
+            file_len: u32_at(file, 16)?,
+            crc: u32_at(file, 20)?,
+            needs: Needs::from_bits(u32_at(file, 24)?),
+        })
+    }
+
     /// Reads and checks everything that does not need the manifest, the CRC last.
     pub(super) fn parse(file: &[u8]) -> Result<Self, ArtifactError> {
         if file.get(..4) != Some(&MAGIC) {
@@ -81,13 +92,7 @@ impl Fixed {
         if flags != 0 || reserved != 0 {
             return Err(ArtifactError::Reserved);
         }
-        let fixed = Self {
-            manifest_len: u32_at(file, 8)?,
-            sections_offset: u32_at(file, 12)?,
-            file_len: u32_at(file, 16)?,
-            crc: u32_at(file, 20)?,
-            needs: Needs::from_bits(u32_at(file, 24)?),
-        };
+        let fixed = Self::read(file)?;
         if usize::try_from(fixed.file_len) != Ok(file.len()) {
             return Err(ArtifactError::Length { stated: fixed.file_len, found: file.len() });
         }

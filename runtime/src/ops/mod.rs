@@ -49,7 +49,7 @@ pub(crate) fn run<const NEEDS: u32>(step: &Step<'_>, mut work: Work<'_>) -> Opti
         Op::Lrn { size, alpha, beta, bias } if needs(Needs::LRN) => {
             norm::Lrn { size, alpha, beta, bias }.run(x, out)
         }
-        Op::Activation(op) if needs(Needs::ACTIVATION) => activation::run(op, x, out),
+        Op::Activation(op) if needs(Needs::ACTIVATION) => activation::run::<NEEDS>(op, x, out),
         Op::Maxout { pieces } if needs(Needs::MAXOUT) => maxout::run(pieces.into(), x, out),
         Op::Add if needs(Needs::ADD) => add::run(&work.inputs, out),
         Op::Concat if needs(Needs::CONCAT) => concat::run(&work.inputs, out)?,
@@ -58,7 +58,7 @@ pub(crate) fn run<const NEEDS: u32>(step: &Step<'_>, mut work: Work<'_>) -> Opti
         Op::Dropout { .. } if needs(Needs::DROPOUT) => out.zip_rows(&x, copy),
         _ => return None,
     }
-    out.for_rows(|row| activation::apply(step.activation, row));
+    out.for_rows(|row| activation::apply::<NEEDS>(step.activation, row));
     Some(())
 }
 

@@ -20,6 +20,12 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     fail("panic\n")
 }
 
+/// The vectors of interrupts, of which there are none.
+#[cfg(target_arch = "arm")]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".vector_table.interrupts")]
+static __INTERRUPTS: [usize; 1] = [0];
+
 /// Without it the processor would spin for ever.
 #[cfg(target_arch = "arm")]
 #[cortex_m_rt::exception]

@@ -7,12 +7,13 @@
 
 use half::f16;
 
+use super::needs;
 use crate::kernels::Conv;
 use crate::kernels::arch::Vector;
 use crate::kernels::weights::{ROOM, Value, columns};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
-use tfc_formats::artifact::{Columns, Values};
+use tfc_formats::artifact::{Columns, Needs, Values};
 use tfc_formats::op::{Activation, Conv2d};
 
 /// Output channels of a dense matrix that share what is loaded.
@@ -28,18 +29,22 @@ pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
 
 /// Any kernel, dilation, padding and grouping.
 #[inline(always)]
-pub(in crate::kernels) fn conv<M: Vector>(job: &mut Conv<'_>) -> Option<()> {
+pub(in crate::kernels) fn conv<M: Vector, const NEEDS: u32>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
-    let most = if job.weights.dense { M::SUMS / BLOCK } else { M::SUMS / 2 * 3 };
+    let most = if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
+        M::SUMS / BLOCK
+    } else {
+        M::SUMS / 2 * 3
+    };
     match (job.spec.stride[1], lines.tile(most)) {
-        (1, 96) if M::SUMS / 2 * 3 >= 96 => run::<M, 6, 16, 1>(job, lines),
-        (1, 64) if M::SUMS / 2 * 3 >= 64 => run::<M, 4, 16, 1>(job, lines),
-        (1, 48) if M::SUMS / 2 * 3 >= 48 => run::<M, 3, 16, 1>(job, lines),
-        (1, 32) if M::SUMS / 2 * 3 >= 32 => run::<M, 2, 16, 1>(job, lines),
-        (1, 16..) => run::<M, 1, 16, 1>(job, lines),
-        (1, _) => run::<M, 1, 8, 1>(job, lines),
-        (2, 32..) if M::SUMS / 2 * 3 >= 32 => run::<M, 2, 16, 2>(job, lines),
-        (2, _) => run::<M, 1, 8, 2>(job, lines),
+        (1, 96) if M::SUMS / 2 * 3 >= 96 => run::<M, NEEDS, 6, 16, 1>(job, lines),
+        (1, 64) if M::SUMS / 2 * 3 >= 64 => run::<M, NEEDS, 4, 16, 1>(job, lines),
+        (1, 48) if M::SUMS / 2 * 3 >= 48 => run::<M, NEEDS, 3, 16, 1>(job, lines),
+        (1, 32) if M::SUMS / 2 * 3 >= 32 => run::<M, NEEDS, 2, 16, 1>(job, lines),
+        (1, 16..) => run::<M, NEEDS, 1, 16, 1>(job, lines),
+        (1, _) => run::<M, NEEDS, 1, 8, 1>(job, lines),
+        (2, 32..) if M::SUMS / 2 * 3 >= 32 => run::<M, NEEDS, 2, 16, 2>(job, lines),
+        (2, _) => run::<M, NEEDS, 1, 8, 2>(job, lines),
         _ => None,
     }
 }
@@ -146,7 +151,7 @@ impl Divisor {
 }
 
 #[inline(always)]
-fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
+fn run<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
 ) -> Option<()> {
@@ -159,7 +164,7 @@ fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
         let (mut o, end) = (group * group_out, (group + 1) * group_out);
         // In a dense matrix every column is stored: offsets are found once a group, and four
         // output channels share what is loaded.
-        if job.weights.dense {
+        if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
             let (offsets, _) = split(scratch, cols)?;
             taps.offsets(Columns::All, offsets);
             // A constant, so that no code comes of tiles too long for the registers.
@@ -168,14 +173,14 @@ fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
                 let mut room = [[0.0; ROOM]; BLOCK];
                 match [next()?, next()?, next()?, next()?] {
                     [Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)] if cols > ROOM => {
-                        channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
+                        channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
                     }
                     values => {
                         let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
                         for ((wide, room), values) in wide.iter_mut().zip(&mut room).zip(values) {
                             *wide = widened(values, room);
                         }
-                        channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
+                        channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
                     }
                 }
                 o += BLOCK;
@@ -187,7 +192,7 @@ fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
             if !job.weights.dense {
                 taps.offsets(row.columns, offsets);
             }
-            channels::<M, _, 1, N, L, S>(job, lines, o, offsets, [widened(row.values, room)])?;
+            channels::<M, _, NEEDS, 1, N, L, S>(job, lines, o, offsets, [widened(row.values, room)])?;
         }
     }
     Some(())
@@ -210,7 +215,15 @@ fn split(scratch: &mut [f32], n: usize) -> Option<(&mut [u32], &mut [f32])> {
 
 /// Output channels `o..o + R`, which share their offsets.
 #[inline(always)]
-fn channels<M: Vector, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
+fn channels<
+    M: Vector,
+    V: Value,
+    const NEEDS: u32,
+    const R: usize,
+    const N: usize,
+    const L: usize,
+    const S: usize,
+>(
     job: &mut Conv<'_>,
     lines: Lines,
     o: usize,
@@ -236,7 +249,7 @@ fn channels<M: Vector, V: Value, const R: usize, const N: usize, const L: usize,
                     None => f32::NEG_INFINITY,
                     Some(Activation::Relu) => 0.0,
                     activation => {
-                        activation::apply(activation, sums);
+                        activation::apply::<NEEDS>(activation, sums);
                         f32::NEG_INFINITY
                     }
                 };

@@ -54,7 +54,7 @@ pub(in crate::kernels) fn dense<M: Vector, const NEEDS: u32>(job: &mut Dense<'_>
     } else {
         sparse_dots::<M, NEEDS>(job.out.data, rows, job.x.data)?;
     }
-    activation::apply(job.activation, job.out.data);
+    activation::apply::<NEEDS>(job.activation, job.out.data);
     Some(())
 }
 

@@ -20,7 +20,7 @@ impl<const NEEDS: u32> Kernel for Job<'_, Conv<'_>, NEEDS> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        conv::conv::<V>(self.0)
+        conv::conv::<V, NEEDS>(self.0)
     }
 }
 
