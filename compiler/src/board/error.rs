@@ -75,7 +75,7 @@ impl BoardError {
     pub fn is_too_large(&self) -> bool {
         match self {
             Self::Flash { .. } => true,
-            Self::Failed { reason, .. } => reason.starts_with("Ram"),
+            Self::Failed { reason, .. } => reason.contains("Ram {"),
             _ => false,
         }
     }

@@ -49,7 +49,11 @@ pub(super) fn output(command: &mut Command, seconds: u64) -> Result<String, Boar
     let last = |text: &str| text.lines().rfind(|line| !line.trim().is_empty()).map(str::to_owned);
     // A compiler's first error tells more than its last line.
     let error = said.lines().find(|line| line.starts_with("error")).map(str::to_owned);
-    let reason = error.or_else(|| last(&said)).or_else(|| last(&printed));
+    let both = || {
+        let lines: Vec<String> = [last(&said), last(&printed)].into_iter().flatten().collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    };
+    let reason = error.or_else(both);
     Err(BoardError::Failed { program, reason: reason.unwrap_or_else(|| status.to_string()) })
 }
 
@@ -69,7 +73,7 @@ mod tests {
         let shell = |script| output(Command::new("sh").args(["-c", script]), 1);
         assert_eq!(shell("echo fine").unwrap(), "fine\n");
         let error = shell("echo out; echo wrong >&2; exit 3").unwrap_err();
-        assert_eq!(error.to_string(), "sh: wrong");
+        assert_eq!(error.to_string(), "sh: wrong; out");
         assert_eq!(shell("echo out; exit 3").unwrap_err().to_string(), "sh: out");
         assert!(matches!(shell("sleep 60"), Err(BoardError::Endless { seconds: 1, .. })));
         let missing = find("no-such-program", "apt-get install it").unwrap_err();
