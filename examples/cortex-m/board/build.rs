@@ -14,6 +14,8 @@ fn main() {
     // Behind the linker script of the runtime crate, which defines the ends of RAM.
     let symbols = "_ram = ORIGIN(RAM); _model = ORIGIN(MODEL); _model_end = ORIGIN(MODEL) + LENGTH(MODEL);\n";
     fs::write(out.join("model.x"), symbols).unwrap();
+    // Names of interrupts, of which there are none.
+    fs::write(out.join("device.x"), "").unwrap();
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-check-cfg=cfg(armv6m)");
     if env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
