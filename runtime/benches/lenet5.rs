@@ -19,7 +19,7 @@ fn main() {
     for encoding in Encoding::all() {
         let (zeros, storage) = match encoding.index {
             None => (0.0, "dense".to_string()),
-            Some(index) => (0.95, format!("95% {index:?}")),
+            Some(index) => (0.95, format!("95% {index:?} x{}", encoding.block)),
         };
         let dtype = if encoding.half { "f16" } else { "f32" };
         for kernels in Kernels::available().filter(|kernels| *kernels != Kernels::SCALAR) {

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use tfc_formats::artifact::{AlignedBytes, Artifact};
+use tfc_formats::artifact::{AlignedBytes, Artifact, BLOCKS};
 use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
 
@@ -220,6 +220,12 @@ fn check(
     options: &Options,
 ) -> Result<(), CompileError> {
     let fault = match options.goal {
+        _ if !BLOCKS.contains(&options.block) => {
+            format!("blocks of {} output channels; they may be of 1, 2 or 4", options.block)
+        }
+        Goal::Keep if options.block > 1 => {
+            "blocks are a way to prune; give --sparsity or a budget, too".to_owned()
+        }
         Goal::Sparsity(s) if !(0.0..1.0).contains(&s) => {
             format!("sparsity is {s}; it is a share of zeros, from 0 to below 1 (95% is 0.95)")
         }

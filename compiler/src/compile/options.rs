@@ -76,6 +76,8 @@ pub struct Options {
     /// Weights that compete for the same threshold.
     #[serde(serialize_with = "as_text")]
     pub scope: Scope,
+    /// Output channels that are pruned together at each column of a weight: 1, 2 or 4.
+    pub block: u8,
     /// Steps on the way to the goal, one at the start of each epoch; 1 is one shot.
     pub rounds: usize,
     /// Which layers are factorized.

@@ -73,7 +73,8 @@ impl<D: Device> Stage<'_, '_, D> {
     pub(super) fn scores(&self, network: &Network) -> Result<Scores, CompileError> {
         let mut progress = |iteration| self.tell(Event::Factorizing(iteration));
         let options = &self.options.factors();
-        Ok(prune::scores(self.device, network, self.options.method, options, &mut progress)?)
+        let scores = prune::scores(self.device, network, self.options.method, options, &mut progress)?;
+        Ok(scores.in_blocks(self.options.block))
     }
 
     /// Weights of the network that score lowest go, until this share of them is zero. Zeros
@@ -97,10 +98,11 @@ impl<D: Device> Stage<'_, '_, D> {
     ) -> Result<Option<OneShotReport>, CompileError> {
         let Some(samples) = self.calibration else { return Ok(None) };
         let mut progress = |progress: &one_shot::Progress| self.tell(Event::Correcting(progress));
-        let scores = one_shot::scores(self.device, network, samples, &mut progress, self.stop)?;
+        let block = self.options.block;
+        let scores = one_shot::scores(self.device, network, samples, block, &mut progress, self.stop)?;
         let masks = prune::masks(network, &scores, sparsity, Scope::Global, &Masks::of_nonzeros(network));
         let (corrected, layers) =
-            one_shot::correct(self.device, network, samples, &masks, &mut progress, self.stop)?;
+            one_shot::correct(self.device, network, samples, &masks, block, &mut progress, self.stop)?;
         *network = corrected;
         Ok(Some(OneShotReport { samples: samples.len(), layers }))
     }

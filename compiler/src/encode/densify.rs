@@ -10,7 +10,7 @@ pub fn densify(artifact: &Artifact<'_>) -> Result<Vec<u8>, WriteError> {
     let header = artifact.header();
     let longest = |step: &Step<'_>| {
         let cols = step.matrix.map_or(0, |matrix| matrix.cols);
-        scratch_len(&step.op, cols).unwrap_or(u32::MAX)
+        scratch_len(&step.op, cols, 1).unwrap_or(u32::MAX)
     };
     let scratch_len = artifact.steps().map(|step| longest(&step)).max().unwrap_or(0);
     let more = scratch_len.saturating_sub(header.scratch_len);

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use half::f16;
 use serde::{Deserialize, Serialize};
-use sprs::CsMat;
-use tfc_formats::artifact::{Array, MAX_PARAMS, Matrix, Storage, Writer};
+use tfc_formats::artifact::{Array, BLOCKS, MAX_PARAMS, Matrix, Storage, Writer};
 use tfc_formats::network::{Network, TensorId};
 
 use super::Precisions;
-use super::csr::{Entries, IndexWidth};
+use super::csr::{self, Blocks, Entries, IndexWidth};
 use super::lower::Param;
 
 /// How the values of a tensor are stored.
@@ -47,8 +46,8 @@ const WORTH: usize = 4;
 /// An encoding that was considered for a matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Candidate {
-    /// `dense`, `csr-u8` (deltas), `csr-u16` or `csr-u32`.
-    pub encoding: &'static str,
+    /// `dense`, `csr-u8` (deltas), `csr-u16` or `csr-u32`; `csr-u8 x4` where 4 rows share their columns.
+    pub encoding: String,
     /// Bytes of its sections, without alignment.
     pub bytes: usize,
 }
@@ -57,8 +56,10 @@ pub struct Candidate {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written {
     pub(super) record: Matrix,
-    /// Entries of its longest row.
+    /// Entries of its longest row or block of rows.
     pub(super) longest_row: u32,
+    /// Rows of a block.
+    pub(super) block: u8,
 }
 
 /// Writes matrices and per-channel parameters, each tensor once.
@@ -88,34 +89,37 @@ impl<'n> MatrixWriter<'n> {
         let (rows, precision) = (tensor.shape[0], self.precisions[id]);
         let cols = tensor.data.len() / rows;
         let values: Vec<f32> = tensor.data.iter().map(|&v| precision.round(v)).collect();
-        let sparse = compress(rows, cols, &values);
-        let mut choices: Vec<(Candidate, Option<Entries>)> =
-            vec![(Candidate { encoding: "dense", bytes: values.len() * precision.bytes() }, None)];
-        for (encoding, width, most) in [
-            ("csr-u8", IndexWidth::Delta, usize::MAX),
-            ("csr-u16", IndexWidth::Absolute16, 1 << 16),
-            ("csr-u32", IndexWidth::Absolute32, usize::MAX),
-        ] {
-            if cols <= most {
-                let entries = Entries::new(&sparse, width);
-                choices.push((Candidate { encoding, bytes: entries.bytes(precision) }, Some(entries)));
+        let dense = Candidate { encoding: "dense".into(), bytes: values.len() * precision.bytes() };
+        let mut choices: Vec<(Candidate, Option<(u8, IndexWidth)>)> = vec![(dense, None)];
+        for block in BLOCKS {
+            let blocks = Blocks::new(rows, cols, &values, block);
+            for width in IndexWidth::ALL.into_iter().filter(|width| width.fits(cols)) {
+                let bytes = Entries::new(&blocks, width).bytes(precision);
+                let encoding = csr::name(width.name(), block);
+                choices.push((Candidate { encoding, bytes }, Some((block, width))));
             }
         }
-        choices.sort_by_key(|(candidate, entries)| (candidate.bytes, entries.is_some()));
+        // Of encodings alike in bytes, dense runs fastest, and larger blocks run faster.
+        choices.sort_by_key(|(candidate, sparse)| {
+            let block = sparse.map_or(u8::MAX, |(block, _)| block);
+            (candidate.bytes, std::cmp::Reverse(block))
+        });
         // Dense runs faster where zeros are few, so a sparse encoding has to be worth it.
-        let dense = choices.iter().position(|(_, entries)| entries.is_none()).unwrap_or(0);
+        let dense = choices.iter().position(|(_, sparse)| sparse.is_none()).unwrap_or(0);
         if choices[dense].0.bytes * (WORTH - 1) < choices[0].0.bytes * WORTH {
             choices[..=dense].rotate_right(1);
         }
-        let written = match &choices[0].1 {
-            Some(entries) => {
-                Written { record: entries.write(writer, precision), longest_row: entries.longest_row() }
+        let written = match choices[0].1 {
+            Some((block, width)) => {
+                let entries = Entries::new(&Blocks::new(rows, cols, &values, block), width);
+                let record = entries.write(writer, precision);
+                Written { record, longest_row: entries.longest_row(), block }
             }
             None => {
                 let values = write_values(writer, &values, precision);
                 let storage = Storage::Dense { values };
                 let record = Matrix { rows: rows as u32, cols: cols as u32, storage };
-                Written { record, longest_row: cols as u32 }
+                Written { record, longest_row: cols as u32, block: 1 }
             }
         };
         self.candidates.insert(id, choices.into_iter().map(|(candidate, _)| candidate).collect());
@@ -136,19 +140,6 @@ impl<'n> MatrixWriter<'n> {
     }
 }
 
-/// Rows of the values that are not zero.
-fn compress(rows: usize, cols: usize, values: &[f32]) -> CsMat<f32> {
-    let (mut pointers, mut columns, mut entries) = (vec![0], Vec::new(), Vec::new());
-    for row in values.chunks_exact(cols.max(1)) {
-        for (column, &value) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
-            columns.push(column);
-            entries.push(value);
-        }
-        pointers.push(columns.len());
-    }
-    CsMat::new((rows, cols), pointers, columns, entries)
-}
-
 pub(super) fn write_values(writer: &mut Writer, values: &[f32], precision: Precision) -> Array {
     match precision {
         Precision::F32 => writer.f32s(values),
@@ -157,50 +148,4 @@ pub(super) fn write_values(writer: &mut Writer, values: &[f32], precision: Preci
 }
 
 #[cfg(test)]
-mod tests {
-    use tfc_formats::network::{Node, Tensor};
-    use tfc_formats::op::{Dense, Op, Shape};
-    use tfc_formats::preprocess::Preprocess;
-
-    use super::super::{Encoded, encode};
-    use super::*;
-
-    /// The artifact of one dense layer of 8 x 100 with this many weights that are not zero.
-    fn layer(nonzeros: usize, precision: Precision) -> Encoded {
-        let data = (0..800).map(|at| if at < nonzeros { 1.0 } else { 0.0 }).collect();
-        let network = Network {
-            name: "one".into(),
-            input: Shape::vector(100),
-            preprocess: Preprocess::identity(),
-            nodes: vec![Node {
-                name: "fc".into(),
-                op: Op::Dense(Dense { out_features: 8, transposed: false }),
-                inputs: vec![0],
-                params: vec![0],
-            }],
-            tensors: vec![Tensor { name: "w".into(), shape: vec![8, 100], data }],
-            output: 1,
-        };
-        network.check().unwrap();
-        encode(&network, &[precision]).unwrap()
-    }
-
-    #[test]
-    fn a_sparse_encoding_has_to_save_a_quarter() {
-        let chosen = |nonzeros, precision| layer(nonzeros, precision).candidates[&0][0].clone();
-        // f16: 3 bytes an entry and 8 of row lengths, against 1600.
-        assert_eq!(chosen(397, Precision::F16), Candidate { encoding: "csr-u8", bytes: 3 * 397 + 8 });
-        assert_eq!(chosen(398, Precision::F16), Candidate { encoding: "dense", bytes: 1600 });
-        // f32: 5 bytes an entry, against 3200.
-        assert_eq!(chosen(478, Precision::F32), Candidate { encoding: "csr-u8", bytes: 5 * 478 + 8 });
-        assert_eq!(chosen(479, Precision::F32), Candidate { encoding: "dense", bytes: 3200 });
-    }
-
-    #[test]
-    fn what_f16_rounds_to_zero_is_no_entry() {
-        let tiny = |precision: Precision| precision.round(1e-9) == 0.0;
-        assert!(tiny(Precision::F16) && !tiny(Precision::F32));
-        let sparse = compress(2, 3, &[0.0, 1.0, 0.0, 2.0, 0.0, 3.0]);
-        assert_eq!((sparse.nnz(), sparse.indices()), (3, &[1, 0, 2][..]));
-    }
-}
+mod tests;

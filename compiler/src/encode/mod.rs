@@ -7,6 +7,7 @@ mod densify;
 mod lower;
 mod matrix;
 
+pub(crate) use csr::name as csr_name;
 pub use densify::densify;
 pub use matrix::{Candidate, Precision};
 
@@ -71,8 +72,8 @@ pub fn encode(network: &Network, precisions: &Precisions) -> Result<Encoded, Enc
     for lowered in &graph.steps {
         let matrix = lowered.weight.map(|id| matrices.write(&mut writer, id));
         let params = matrices.params(&mut writer, &lowered.params);
-        let longest_row = matrix.map_or(0, |m| m.longest_row);
-        scratch = scratch.max(scratch_len(&lowered.op, longest_row).ok_or_else(too_large)?);
+        let (longest_row, block) = matrix.map_or((0, 1), |m| (m.longest_row, m.block));
+        scratch = scratch.max(scratch_len(&lowered.op, longest_row, block).ok_or_else(too_large)?);
         steps.push((lowered, matrix.map(|m| m.record), params));
     }
 

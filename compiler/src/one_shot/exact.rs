@@ -9,19 +9,21 @@
 
 use faer::Mat;
 
-/// In what order the weights of a row go.
+/// In what order the weights of a row go, or of several rows together.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trace {
     /// Inputs, the first to go first.
     pub(super) order: Vec<u32>,
-    /// What each removal adds to the error of the row; never less than the one before, since a
+    /// What each removal adds to the error of the rows; never less than the one before, since a
     /// later weight cannot go without the earlier ones.
     pub(super) cost: Vec<f64>,
 }
 
-/// Removes all weights of a row one by one; first, at no cost, those that are `gone` already.
-pub(super) fn trace(inverse: &Mat<f64>, mut weights: Vec<f64>, gone: &[bool]) -> Trace {
-    let d = weights.len();
+/// Removes all inputs of `rows` one by one; first, at no cost, those that are `gone` already. The errors
+/// of rows count by `scale`. Rows that lose the same inputs have the same factor, so what several cost
+/// together is the sum of what each costs.
+pub(super) fn trace(inverse: &Mat<f64>, mut rows: Vec<Vec<f64>>, scale: &[f64], gone: &[bool]) -> Trace {
+    let d = gone.len();
     let mut diagonal: Vec<f64> = (0..d).map(|i| inverse[(i, i)]).collect();
     let mut left = vec![true; d];
     let mut factor: Vec<f64> = Vec::with_capacity(d * d);
@@ -29,7 +31,8 @@ pub(super) fn trace(inverse: &Mat<f64>, mut weights: Vec<f64>, gone: &[bool]) ->
     let mut trace = Trace { order: Vec::with_capacity(d), cost: Vec::with_capacity(d) };
     let mut most: f64 = 0.0;
     for _ in 0..d {
-        let score = |q: usize| if gone[q] { -1.0 } else { weights[q] * weights[q] / diagonal[q] };
+        let power = |q: usize| rows.iter().zip(scale).map(|(w, scale)| scale * (w[q] * w[q])).sum::<f64>();
+        let score = |q: usize| if gone[q] { -1.0 } else { power(q) / diagonal[q] };
         let Some(q) = (0..d).filter(|&q| left[q]).min_by(|&a, &b| score(a).total_cmp(&score(b))) else {
             break;
         };
@@ -37,13 +40,15 @@ pub(super) fn trace(inverse: &Mat<f64>, mut weights: Vec<f64>, gone: &[bool]) ->
         column.copy_from_slice(inverse.col_as_slice(q));
         subtract_products(&mut column, &factor, q);
         let pivot = 1.0 / diagonal[q].sqrt();
-        let step = weights[q] * pivot;
-        for (((l, w), v), left) in column.iter_mut().zip(&mut weights).zip(&mut diagonal).zip(&left) {
+        for ((l, v), left) in column.iter_mut().zip(&mut diagonal).zip(&left) {
             // What was eliminated is zero up to rounding.
             *l = if *left { *l * pivot } else { 0.0 };
-            *w -= step * *l;
             // Rounding must not let a pivot of weights that depend on each other vanish.
             *v = (*v - *l * *l).max(f64::MIN_POSITIVE);
+        }
+        for weights in &mut rows {
+            let step = weights[q] * pivot;
+            weights.iter_mut().zip(&column).for_each(|(w, l)| *w -= step * *l);
         }
         factor.extend_from_slice(&column);
         left[q] = false;

@@ -115,7 +115,8 @@ pub struct Progress {
 }
 
 /// Prunes a network until each layer has as many zeros as `masks` leave it, and corrects the
-/// weights that remain. Zeros that are there stay. Labels are not looked at.
+/// weights that remain. Zeros that are there stay. Labels are not looked at. The weights of `block`
+/// consecutive rows go together at each input.
 ///
 /// # Errors
 /// Samples that do not fit the network, values that are not finite, a device that fails, `stop`
@@ -125,10 +126,11 @@ pub fn correct<D: Device>(
     dense: &Network,
     samples: &Samples,
     masks: &Masks,
+    block: u8,
     progress: &mut dyn FnMut(&Progress),
     stop: &AtomicBool,
 ) -> Result<(Network, Vec<Corrected>), OneShotError> {
-    let (mut run, nodes) = Run::new(device, dense, samples)?;
+    let (mut run, nodes) = Run::new(device, dense, samples, block)?;
     let mut report = Vec::with_capacity(nodes.len());
     let mut next = 0;
     for &(node, tensor) in &nodes {
@@ -149,7 +151,8 @@ pub fn correct<D: Device>(
 
 /// How much each weight matters to the output of the network: what the squared error of its layer's
 /// output grows by when it is removed after all that matter less in its row, and the others make
-/// up for it, times what such an error was found to do to the output of the network.
+/// up for it, times what such an error was found to do to the output of the network. The weights of
+/// `block` consecutive rows at one input go together, and each has its part of what that costs.
 ///
 /// # Errors
 /// As [`correct`].
@@ -157,10 +160,11 @@ pub fn scores<D: Device>(
     device: &D,
     dense: &Network,
     samples: &Samples,
+    block: u8,
     progress: &mut dyn FnMut(&Progress),
     stop: &AtomicBool,
 ) -> Result<Scores, OneShotError> {
-    let (mut run, nodes) = Run::new(device, dense, samples)?;
+    let (mut run, nodes) = Run::new(device, dense, samples, block)?;
     let sensitivity = Sensitivity::new(dense, samples)?;
     let mut scores = vec![None; dense.tensors.len()];
     for (done, &(node, tensor)) in nodes.iter().enumerate() {
@@ -171,5 +175,5 @@ pub fn scores<D: Device>(
         let layer = dense.nodes[node].name.clone();
         progress(&Progress { layer, corrected: None, done: done + 1, of: nodes.len() });
     }
-    Ok(Scores::new(scores))
+    Ok(Scores::new(scores).in_blocks(block))
 }

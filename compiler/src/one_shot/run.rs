@@ -13,7 +13,7 @@ use super::sensitivity::Sensitivity;
 use super::values::{Part, Values};
 use super::{BATCH, Corrected, OneShotError};
 use crate::device::Device;
-use crate::prune::Masks;
+use crate::prune::{Masks, rows_together};
 
 /// Elements of the patches of samples that are worked on together (64 MiB), if they are several.
 const MOST_PATCHES: usize = 1 << 24;
@@ -32,6 +32,8 @@ pub(super) struct Run<'a, D> {
     pub(super) device: &'a D,
     pub(super) dense: &'a Network,
     pub(super) samples: &'a Samples,
+    /// Rows whose weights at an input go together.
+    block: u8,
     pub(super) network: Network,
     /// Values of the dense network.
     pub(super) before: Values<'a>,
@@ -60,6 +62,7 @@ impl<'a, D: Device> Run<'a, D> {
         device: &'a D,
         dense: &'a Network,
         samples: &'a Samples,
+        block: u8,
     ) -> Result<(Self, Vec<(usize, TensorId)>), OneShotError> {
         if samples.is_empty() {
             return Err(OneShotError::Empty);
@@ -70,7 +73,7 @@ impl<'a, D: Device> Run<'a, D> {
         let (before, now) = (Values::new(samples), Values::new(samples));
         let network = dense.clone();
         let kept_norms = vec![false; dense.nodes.len()];
-        let run = Self { device, dense, samples, network, before, now, changed: false, kept_norms };
+        let run = Self { device, dense, samples, block, network, before, now, changed: false, kept_norms };
         Ok((run, nodes.collect()))
     }
 
@@ -135,11 +138,11 @@ impl<'a, D: Device> Run<'a, D> {
         if !harm.is_finite() {
             return Err(self.not_finite(node));
         }
-        let costs = layer::costs(&seen.problems, &gone).ok_or_else(|| self.not_finite(node))?;
-        let scores = costs.iter().zip(&importance).flat_map(|(costs, importance)| {
-            costs.iter().map(move |cost| (cost * importance * harm / power).min(f64::from(f32::MAX)) as f32)
-        });
-        Ok(scores.collect())
+        let block = usize::from(rows_together(self.dense, tensor, self.block));
+        let costs = layer::costs(&seen.problems, &gone, &importance, block);
+        let costs = costs.ok_or_else(|| self.not_finite(node))?;
+        let score = |cost: &f64| (cost * harm / power).min(f64::from(f32::MAX)) as f32;
+        Ok(costs.iter().flatten().map(score).collect())
     }
 
     pub(super) fn layer(
@@ -172,7 +175,8 @@ impl<'a, D: Device> Run<'a, D> {
         }
 
         let Layer { geometry, place, seen, gone, importance } = self.study(node, tensor, geometry)?;
-        let removed = layer::remove(&seen.problems, &gone, &importance, count.max(zeros));
+        let block = usize::from(rows_together(self.dense, tensor, self.block));
+        let removed = layer::remove(&seen.problems, &gone, &importance, block, count.max(zeros));
         let Some((order, mut rows)) = removed else {
             // Inputs without information are no reason to stop.
             if !seen.problems.iter().all(Problem::is_finite) {

@@ -18,4 +18,5 @@ mod tri_relative;
 pub use mask::Masks;
 pub use schedule::sparsity_at;
 pub use score::{Method, Scores, prunable, scores};
+pub(crate) use threshold::rows_together;
 pub use threshold::{Scope, masks, masks_of_layers, uses};

@@ -88,17 +88,32 @@ impl FromStr for Method {
 /// A score for every weight of convolutions and dense layers, by tensor; the lowest are pruned
 /// first.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scores(pub(super) Vec<Option<Vec<f32>>>);
+pub struct Scores {
+    by_tensor: Vec<Option<Vec<f32>>>,
+    block: u8,
+}
 
 impl Scores {
     /// From the scores of each tensor, `None` where it is no weight of a convolution or dense layer.
     pub(crate) const fn new(by_tensor: Vec<Option<Vec<f32>>>) -> Self {
-        Self(by_tensor)
+        Self { by_tensor, block: 1 }
+    }
+
+    /// The same scores, so many consecutive rows of a weight tensor (output channels) together: the
+    /// weights of a block of rows at one column live and die together, by the sum of their scores.
+    #[must_use]
+    pub fn in_blocks(self, rows: u8) -> Self {
+        Self { block: rows, ..self }
+    }
+
+    /// Rows whose weights at a column live and die together.
+    pub(super) const fn block(&self) -> u8 {
+        self.block
     }
 
     /// Scores of a tensor, or `None` where it is no such weight.
     pub fn get(&self, tensor: TensorId) -> Option<&[f32]> {
-        self.0.get(tensor)?.as_deref()
+        self.by_tensor.get(tensor)?.as_deref()
     }
 }
 
@@ -145,10 +160,10 @@ pub fn scores<D: Device>(
         let data = &network.tensors[tensor].data;
         reconstruction(tensor).into_iter().zip(data).map(|(a, &w)| score(w, a)).collect()
     };
-    let mut scores = Scores(vec![None; network.tensors.len()]);
+    let mut scores = vec![None; network.tensors.len()];
     for (tensor, _) in weights(network) {
         let data = &network.tensors[tensor].data;
-        scores.0[tensor] = Some(match method {
+        scores[tensor] = Some(match method {
             Method::Mfbp => against(tensor, mfbp::score),
             Method::MfbpInflate => against(tensor, mfbp_inflate::score),
             Method::Tri => against(tensor, tri::score),
@@ -159,7 +174,7 @@ pub fn scores<D: Device>(
             Method::Random => random::scores(data.len(), options.seed, tensor),
         });
     }
-    Ok(scores)
+    Ok(Scores::new(scores))
 }
 
 #[cfg(test)]

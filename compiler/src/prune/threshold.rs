@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use tfc_formats::network::{Network, TensorId};
+use tfc_formats::op::Op;
 
 use super::score::weights;
-use super::{Masks, Scores, magnitude};
+use super::{Masks, Scores};
 use crate::factorize::GroupKind;
 
 /// Among which weights the lowest scores are looked for. A sparsity is met in each such set.
@@ -74,19 +75,23 @@ impl FromStr for Scope {
     }
 }
 
-/// A weight in the order of pruning: what is masked already, then zeros, then the lowest scores;
-/// ties by tensor and index.
+/// What is pruned together, in the order of pruning: what is masked already, then zeros, then the
+/// lowest scores; ties by tensor and index.
 #[derive(Clone, Copy)]
 struct Candidate {
     kept_and_nonzero: (bool, bool),
     score: f64,
     tensor: TensorId,
-    index: usize,
+    group: Group,
+    /// Weights that are neither masked nor zero; of a group that has none, all.
+    weights: u8,
 }
 
 /// Masks under which at least `sparsity` (0 to 1) of the weights of convolutions and dense
 /// layers are zero, and no more than that rounded up to whole weights (in each set of the scope),
 /// unless `already` masks more. Nothing that `already` masks comes back. Biases are not pruned.
+///
+/// With scores in [blocks](Scores::in_blocks), weights are rounded up to whole groups of a block.
 pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, already: &Masks) -> Masks {
     let by_score = |tensor: TensorId| by_score(network, scores, tensor, already);
     let weights = weights(network);
@@ -107,13 +112,18 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
                 _ => vec![1.0; network.tensors.len()],
             };
             let by_lamp = |tensor: TensorId| {
-                let lamp = lamp(&network.tensors[tensor].data);
-                candidates(network, tensor, already, |index| lamp[index] / uses[tensor].powf(0.75))
+                let data = &network.tensors[tensor].data;
+                let groups = groups(network, tensor, scores.block());
+                let cols = columns(network, tensor);
+                let power = |group: Group| group.weights(cols).map(|at| f64::from(data[at]).powi(2)).sum();
+                let mut lamp = lamp(&groups.map(power).collect::<Vec<_>>()).into_iter();
+                let score = |_: Group| lamp.next().unwrap_or(0.0) / uses[tensor].powf(0.75);
+                candidates(network, tensor, scores.block(), already, score)
             };
             let (mut all, count) = with_count(tensors(None).flat_map(by_lamp).collect(), sparsity);
             let mut counts = vec![0; network.tensors.len()];
             for candidate in lowest(&mut all, count) {
-                counts[candidate.tensor] += 1;
+                counts[candidate.tensor] += usize::from(candidate.weights);
             }
             tensors(None).map(|t| (by_score(t), counts[t])).collect()
         }
@@ -121,7 +131,8 @@ pub fn masks(network: &Network, scores: &Scores, sparsity: f64, scope: Scope, al
     without_lowest(network, already, sets)
 }
 
-/// Masks under which so many weights of each of these tensors stay, those that score highest.
+/// Masks under which so many weights of each of these tensors stay, those that score highest; in
+/// blocks, these and the rest of what goes together with them.
 /// Nothing that `already` masks comes back.
 pub fn masks_of_layers(
     network: &Network,
@@ -131,41 +142,94 @@ pub fn masks_of_layers(
 ) -> Masks {
     let set = |&(tensor, keep): &(TensorId, usize)| {
         let set = by_score(network, scores, tensor, already);
-        let pruned = set.len().saturating_sub(keep);
-        (set, pruned)
+        let count = all(&set).saturating_sub(keep);
+        let (set, count) = beside_zeros(set, count);
+        // What goes together goes only if as many stay: a layer of which none stay would cut the network.
+        (set, count.saturating_sub(usize::from(scores.block()) - 1))
     };
     without_lowest(network, already, keep.iter().map(set).collect())
+}
+
+/// Weights of a tensor that live and die together: those of a block of rows at one column.
+#[derive(Clone, Copy)]
+struct Group {
+    /// Index of the first in its tensor.
+    first: usize,
+    rows: u8,
+}
+
+impl Group {
+    /// Indices in a tensor of so many columns.
+    fn weights(self, cols: usize) -> impl Iterator<Item = usize> {
+        (0..usize::from(self.rows)).map(move |row| self.first + row * cols)
+    }
+}
+
+/// Columns of a weight tensor.
+fn columns(network: &Network, tensor: TensorId) -> usize {
+    let tensor = &network.tensors[tensor];
+    (tensor.data.len() / tensor.shape[0].max(1)).max(1)
+}
+
+/// The groups of a tensor, block by block. The last block may have fewer rows.
+fn groups(network: &Network, tensor: TensorId, block: u8) -> impl Iterator<Item = Group> + use<> {
+    let (len, cols) = (network.tensors[tensor].data.len(), columns(network, tensor));
+    let block = rows_together(network, tensor, block);
+    (0..len).step_by(usize::from(block) * cols).flat_map(move |start| {
+        let rows = usize::from(block).min((len - start) / cols) as u8;
+        (start..start + cols).map(move |first| Group { first, rows })
+    })
+}
+
+/// Rows of a tensor whose weights at a column live and die together, if blocks of so many are asked
+/// for. In a convolution of which groups are no multiple of that, a block would hold taps of other
+/// inputs in each row, so its weights live on their own.
+pub(crate) fn rows_together(network: &Network, tensor: TensorId, block: u8) -> u8 {
+    let cuts = |op: &Op| match op {
+        Op::Conv2d(conv) if conv.groups > 1 => {
+            conv.out_channels.checked_div(conv.groups).is_some_and(|rows| rows % u32::from(block) != 0)
+        }
+        _ => false,
+    };
+    let mut nodes = network.nodes.iter().filter(|node| node.params.first() == Some(&tensor));
+    if nodes.any(|node| cuts(&node.op)) { 1 } else { block }
 }
 
 fn candidates(
     network: &Network,
     tensor: TensorId,
+    block: u8,
     already: &Masks,
-    score: impl Fn(usize) -> f64,
+    mut score: impl FnMut(Group) -> f64,
 ) -> Vec<Candidate> {
-    let data = &network.tensors[tensor].data;
+    let (data, cols) = (&network.tensors[tensor].data, columns(network, tensor));
     let kept = |index: usize| already.get(tensor).is_none_or(|keep| keep[index]);
-    let candidate = |(index, &w): (usize, &f32)| {
-        let kept_and_nonzero = (kept(index), w != 0.0);
-        Candidate { kept_and_nonzero, score: score(index), tensor, index }
+    let candidate = |group: Group| {
+        let live = group.weights(cols).filter(|&at| kept(at) && data[at] != 0.0).count() as u8;
+        let weights = if live > 0 { live } else { group.rows };
+        let kept_and_nonzero = (group.weights(cols).any(kept), live > 0);
+        Candidate { kept_and_nonzero, score: score(group), tensor, group, weights }
     };
-    data.iter().enumerate().map(candidate).collect()
+    groups(network, tensor, block).map(candidate).collect()
 }
 
 fn by_score(network: &Network, scores: &Scores, tensor: TensorId, already: &Masks) -> Vec<Candidate> {
-    let scores = scores.get(tensor).unwrap_or_default();
-    candidates(network, tensor, already, |index| scores.get(index).map_or(0.0, |&s| f64::from(s)))
+    let of = scores.get(tensor).unwrap_or_default();
+    let cols = columns(network, tensor);
+    let score = |group: Group| group.weights(cols).filter_map(|at| of.get(at)).map(|&s| f64::from(s)).sum();
+    candidates(network, tensor, scores.block(), already, score)
 }
 
-/// Prunes the lowest of each set, as many as stand beside it.
+/// Prunes the lowest of each set, as many weights as stand beside it.
 fn without_lowest(network: &Network, already: &Masks, sets: Vec<(Vec<Candidate>, usize)>) -> Masks {
     let mut masks = already.clone();
     let mut keep: Vec<Option<Vec<bool>>> = vec![None; network.tensors.len()];
     for (mut set, count) in sets {
-        for &Candidate { tensor, index, .. } in lowest(&mut set, count) {
+        for &Candidate { tensor, group, .. } in lowest(&mut set, count) {
             let len = network.tensors[tensor].data.len();
             let start = || already.get(tensor).map_or_else(|| vec![true; len], <[bool]>::to_vec);
-            keep[tensor].get_or_insert_with(start)[index] = false;
+            let keep = keep[tensor].get_or_insert_with(start);
+            group.weights(columns(network, tensor)).for_each(|at| keep[at] = false);
         }
     }
     for (tensor, keep) in keep.into_iter().enumerate() {
@@ -176,26 +240,51 @@ fn without_lowest(network: &Network, already: &Masks, sets: Vec<(Vec<Candidate>,
     masks
 }
 
+/// Weights of a set.
+fn all(set: &[Candidate]) -> usize {
+    set.iter().map(|candidate| usize::from(candidate.group.rows)).sum()
+}
+
 /// The smallest count that is at least this share of the set.
 fn with_count(set: Vec<Candidate>, sparsity: f64) -> (Vec<Candidate>, usize) {
-    let len = set.len();
+    let len = all(&set);
     let below = ((sparsity * len as f64) as usize).min(len);
     // Exact where the product is not: 0.07 * 100 is a little above 7.
     let short = (below as f64 / len as f64) < sparsity;
     let count = if short { (below + 1).min(len) } else { below };
-    (set, count)
+    beside_zeros(set, count)
 }
 
-/// The first `count` candidates in the order of pruning, themselves in no order.
+/// Less the zeros that stand in groups with weights that are not.
+fn beside_zeros(set: Vec<Candidate>, count: usize) -> (Vec<Candidate>, usize) {
+    let live: usize = set.iter().map(|candidate| usize::from(candidate.weights)).sum();
+    let zeros = all(&set) - live;
+    (set, count.saturating_sub(zeros))
+}
+
+/// The first candidates in the order of pruning that have `count` weights, themselves in no order.
 fn lowest(set: &mut [Candidate], count: usize) -> &[Candidate] {
-    if count < set.len() {
-        set.select_nth_unstable_by(count, |a, b| {
+    if count == 0 {
+        return &[];
+    }
+    // Those before `start` are the first in the order and have fewer weights; with the one at `end`,
+    // they have enough.
+    let (mut start, mut end, mut before) = (0, set.len(), 0);
+    while start < end {
+        let middle = start + (end - start) / 2;
+        set[start..end].select_nth_unstable_by(middle - start, |a, b| {
             (a.kept_and_nonzero.cmp(&b.kept_and_nonzero))
                 .then(a.score.total_cmp(&b.score))
-                .then((a.tensor, a.index).cmp(&(b.tensor, b.index)))
+                .then((a.tensor, a.group.first).cmp(&(b.tensor, b.group.first)))
         });
+        let through = before + set[start..=middle].iter().map(|c| usize::from(c.weights)).sum::<usize>();
+        if through < count {
+            (start, before) = (middle + 1, through);
+        } else {
+            end = middle;
+        }
     }
-    &set[..count]
+    &set[..set.len().min(start + 1)]
 }
 
 /// By tensor: how often one inference multiplies by each weight; 0 for what is not pruned.
@@ -211,16 +300,16 @@ pub fn uses(network: &Network) -> Vec<f64> {
     uses
 }
 
-/// LAMP scores: `w^2` over the sum of squares of the layer's weights that are not smaller.
-fn lamp(weights: &[f32]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_by(|&a, &b| magnitude::score(weights[b]).total_cmp(&magnitude::score(weights[a])));
-    let mut scores = vec![0.0; weights.len()];
+/// LAMP scores: `w^2` over the sum of squares of the layer's weights that are not smaller. `powers`
+/// are the squares; of weights that live and die together, their sums.
+fn lamp(powers: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..powers.len()).collect();
+    order.sort_by(|&a, &b| powers[b].total_cmp(&powers[a]));
+    let mut scores = vec![0.0; powers.len()];
     let mut sum = 0.0;
     for index in order {
-        let square = f64::from(weights[index]).powi(2);
-        sum += square;
-        scores[index] = if sum > 0.0 { square / sum } else { 0.0 };
+        sum += powers[index];
+        scores[index] = if sum > 0.0 { powers[index] / sum } else { 0.0 };
     }
     scores
 }

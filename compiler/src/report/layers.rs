@@ -6,6 +6,8 @@ use serde::Serialize;
 use tfc_formats::artifact::{Array, Artifact, ColumnIndex, Dtype, Matrix, Step, Storage};
 use tfc_formats::op::Op;
 
+use crate::encode::csr_name;
+
 /// One step of an artifact.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Layer {
@@ -90,7 +92,12 @@ fn nonzeros(artifact: &Artifact<'_>, matrix: &Matrix) -> u64 {
 fn arrays(matrix: &Matrix) -> Vec<Array> {
     match matrix.storage {
         Storage::Dense { values } => vec![values],
-        Storage::Csr { row_len, index: ColumnIndex::Delta(index) | ColumnIndex::Absolute(index), values } => {
+        Storage::Csr {
+            row_len,
+            index: ColumnIndex::Delta(index) | ColumnIndex::Absolute(index),
+            values,
+            ..
+        } => {
             vec![row_len, index, values]
         }
     }
@@ -109,13 +116,13 @@ fn encoding(storage: &Storage) -> String {
     let value = |array: &Array| if array.dtype == Dtype::F16 { "f16" } else { "f32" };
     match storage {
         Storage::Dense { values } => format!("dense {}", value(values)),
-        Storage::Csr { index, values, .. } => {
+        Storage::Csr { block, index, values, .. } => {
             let index = match index {
                 ColumnIndex::Delta(_) => "u8",
                 ColumnIndex::Absolute(array) if array.dtype == Dtype::U16 => "u16",
                 ColumnIndex::Absolute(_) => "u32",
             };
-            format!("csr-{index} {}", value(values))
+            format!("{} {}", csr_name(index, *block), value(values))
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::csr::RowLens;
 use super::layout::ALIGNMENT;
 use super::{
-    Array, Artifact, ArtifactError, ColumnIndex, Dtype, Header, MAX_INPUTS, Matrix, Needs, Step, StepError,
-    Storage, Value, ValueError, scratch_len,
+    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Header, MAX_INPUTS, Matrix, Needs, Step,
+    StepError, Storage, Value, ValueError, scratch_len,
 };
 use crate::op::{Op, Padding, Shape};
 
@@ -83,12 +83,12 @@ fn check_step(artifact: &Artifact<'_>, step: &Step<'_>, budget: &mut u64) -> Res
     }
 
     let input = *shapes.first().ok_or(StepError::Decode)?;
-    let longest_row = match (step.op.weight_shape(input), &step.matrix) {
+    let (longest_row, block) = match (step.op.weight_shape(input), &step.matrix) {
         (Some(shape), Some(matrix)) => check_matrix(artifact, matrix, shape, budget)?,
-        (None, None) => 0,
+        (None, None) => (0, 1),
         _ => return Err(StepError::Matrix),
     };
-    let scratch = scratch_len(&step.op, longest_row).ok_or(StepError::Scratch)?;
+    let scratch = scratch_len(&step.op, longest_row, block).ok_or(StepError::Scratch)?;
     if scratch > header.scratch_len {
         return Err(StepError::Scratch);
     }
@@ -139,13 +139,13 @@ fn check_array(
     artifact.bytes(array).map(|_| ()).ok_or(StepError::Array)
 }
 
-/// Number of entries of the longest row.
+/// Number of entries of the longest block, and its rows.
 fn check_matrix(
     artifact: &Artifact<'_>,
     matrix: &Matrix,
     shape: (u32, u32),
     budget: &mut u64,
-) -> Result<u32, StepError> {
+) -> Result<(u32, u8), StepError> {
     let (rows, cols) = shape;
     if (matrix.rows, matrix.cols) != shape {
         return Err(StepError::MatrixShape { rows, cols });
@@ -155,38 +155,45 @@ fn check_matrix(
         Storage::Dense { values } => {
             let elements = rows.checked_mul(cols).ok_or(StepError::MatrixShape { rows, cols })?;
             check_array(artifact, values, floats, elements)?;
-            Ok(cols)
+            Ok((cols, 1))
         }
-        Storage::Csr { row_len, index, values } => {
+        Storage::Csr { block, row_len, index, values } => {
+            if !BLOCKS.contains(&block) {
+                return Err(StepError::Block { found: block });
+            }
             let (array, dtypes): (_, &[_]) = match index {
                 ColumnIndex::Delta(array) => (array, &[Dtype::U8]),
                 ColumnIndex::Absolute(array) => (array, &[Dtype::U16, Dtype::U32]),
             };
-            check_array(artifact, row_len, &[Dtype::U8, Dtype::U16, Dtype::U32], rows)?;
-            check_array(artifact, values, floats, values.len)?;
-            check_array(artifact, array, dtypes, values.len)?;
+            let blocks = rows.div_ceil(block.into());
+            check_array(artifact, row_len, &[Dtype::U8, Dtype::U16, Dtype::U32], blocks)?;
+            check_array(artifact, array, dtypes, array.len)?;
+            let stored = array.len.checked_mul(block.into()).ok_or(StepError::Array)?;
+            check_array(artifact, values, floats, stored)?;
             let cost = u64::from(rows) + u64::from(values.len);
             *budget = budget.checked_sub(cost).ok_or(StepError::Sharing)?;
             let lens = artifact.row_lens(row_len).ok_or(StepError::Array)?;
-            let longest = check_row_lens(lens, rows, values.len)?;
-            check_columns(artifact, matrix)?;
-            Ok(longest)
+            let longest = check_row_lens(lens, blocks, array.len)?;
+            check_columns(artifact, matrix, block)?;
+            Ok((longest, block))
         }
     }
 }
 
-fn check_row_lens(lens: RowLens<'_>, rows: u32, entries: u32) -> Result<u32, StepError> {
+fn check_row_lens(lens: RowLens<'_>, blocks: u32, entries: u32) -> Result<u32, StepError> {
     let (mut longest, mut sum) = (0, 0u64);
-    for row in 0..rows {
-        let len = lens.get(row).ok_or(StepError::RowLen)?;
+    for block in 0..blocks {
+        let len = lens.get(block).ok_or(StepError::RowLen)?;
         longest = longest.max(len);
         sum += u64::from(len);
     }
     if sum == u64::from(entries) { Ok(longest) } else { Err(StepError::RowLen) }
 }
 
-fn check_columns(artifact: &Artifact<'_>, matrix: &Matrix) -> Result<(), StepError> {
-    for (row, entries) in (0..).zip(artifact.rows(matrix).ok_or(StepError::Array)?) {
+fn check_columns(artifact: &Artifact<'_>, matrix: &Matrix, block: u8) -> Result<(), StepError> {
+    // Rows of a block have the columns of its first.
+    let rows = (0..).zip(artifact.rows(matrix).ok_or(StepError::Array)?);
+    for (row, entries) in rows.step_by(block.into()) {
         let mut smallest = 0;
         for (column, _) in entries {
             if column < smallest || column >= matrix.cols {

@@ -81,7 +81,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Number of entries of each row.
+/// Number of entries of each row, or block of rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RowLens<'a> {
     /// The same in all rows.
@@ -107,13 +107,13 @@ impl RowLens<'_> {
 impl<'a> Artifact<'a> {
     /// The rows of a matrix, first to last; `None` if it is not a matrix of this file.
     pub fn rows(&self, matrix: &Matrix) -> Option<Rows<'a>> {
-        let (lens, columns, values) = match matrix.storage {
-            Storage::Dense { values } => (RowLens::Dense(matrix.cols), Columns::All, self.values(values)?),
-            Storage::Csr { row_len, index, values } => {
-                (self.row_lens(row_len)?, self.columns(index)?, self.values(values)?)
+        let (block, lens, columns, values) = match matrix.storage {
+            Storage::Dense { values } => (1, RowLens::Dense(matrix.cols), Columns::All, self.values(values)?),
+            Storage::Csr { block, row_len, index, values } => {
+                (block.into(), self.row_lens(row_len)?, self.columns(index)?, self.values(values)?)
             }
         };
-        Some(Rows { row: 0, rows: matrix.rows, lens, columns, values })
+        Some(Rows { row: 0, rows: matrix.rows, block, lens, columns, values })
     }
 
     /// An array of f32 or f16, or `None` if it is of another type or not in the file.
@@ -146,25 +146,43 @@ impl<'a> Artifact<'a> {
 pub struct Rows<'a> {
     row: u32,
     rows: u32,
+    /// Rows that share their columns.
+    block: usize,
     lens: RowLens<'a>,
+    /// From the block of `row` on.
     columns: Columns<'a>,
     values: Values<'a>,
 }
 
 impl<'a> Rows<'a> {
-    /// The next `N` rows at once: how many entries each has, and the columns and values of all of
-    /// them, one row behind the other. `None`, and nothing is taken, if fewer rows are left.
+    /// Rows of a block, which share their columns; 1 for a dense matrix. The last block may have
+    /// more rows than are left of the matrix.
     #[inline]
-    pub fn next_block<const N: usize>(&mut self) -> Option<([usize; N], Columns<'a>, Values<'a>)> {
-        let end = self.row.checked_add(u32::try_from(N).ok()?).filter(|end| *end <= self.rows)?;
+    pub fn block(&self) -> usize {
+        self.block
+    }
+
+    /// The next `N` blocks at once: how many entries each has, and the columns and values of all of
+    /// them, one block behind the other; an entry has a column and [`block`](Self::block) values.
+    /// `None`, and nothing is taken, if rows of fewer blocks are left, or in the middle of a block.
+    #[inline]
+    pub fn next_blocks<const N: usize>(&mut self) -> Option<([usize; N], Columns<'a>, Values<'a>)> {
+        let block = u32::try_from(self.block).ok()?;
+        if self.row.checked_rem(block)? != 0 {
+            return None;
+        }
+        let first = self.row / block;
+        let end =
+            first.checked_add(u32::try_from(N).ok()?).filter(|end| *end <= self.rows.div_ceil(block))?;
         let (mut lens, mut sum) = ([0; N], 0usize);
-        for (len, row) in lens.iter_mut().zip(self.row..) {
-            *len = self.lens.get(row)? as usize;
+        for (len, at) in lens.iter_mut().zip(first..) {
+            *len = self.lens.get(at)? as usize;
             sum = sum.checked_add(*len)?;
         }
         let (columns, columns_rest) = self.columns.split_at(sum)?;
-        let (values, values_rest) = self.values.split_at(sum)?;
-        (self.row, self.columns, self.values) = (end, columns_rest, values_rest);
+        let (values, values_rest) = self.values.split_at(sum.checked_mul(self.block)?)?;
+        self.row = end.saturating_mul(block).min(self.rows);
+        (self.columns, self.values) = (columns_rest, values_rest);
         Some((lens, columns, values))
     }
 }
@@ -177,12 +195,15 @@ impl<'a> Iterator for Rows<'a> {
         if self.row == self.rows {
             return None;
         }
-        let len = self.lens.get(self.row)? as usize;
+        let (at, lane) = ((self.row as usize).checked_div(self.block)?, self.row as usize % self.block);
+        let len = self.lens.get(u32::try_from(at).ok()?)? as usize;
         let (columns, columns_rest) = self.columns.split_at(len)?;
-        let (values, values_rest) = self.values.split_at(len)?;
+        let (values, values_rest) = self.values.split_at(len.checked_mul(self.block)?)?;
         self.row += 1;
-        (self.columns, self.values) = (columns_rest, values_rest);
-        Some(Row { columns, values, at: 0, column: 0 })
+        if lane + 1 == self.block {
+            (self.columns, self.values) = (columns_rest, values_rest);
+        }
+        Some(Row { columns, values, block: self.block, at: lane, column: 0 })
     }
 }
 
@@ -191,8 +212,11 @@ impl<'a> Iterator for Rows<'a> {
 pub struct Row<'a> {
     /// Columns of the whole row, as they are stored.
     pub columns: Columns<'a>,
-    /// Values of the whole row, as they are stored.
+    /// Values of all rows of its block, as they are stored: the values of the rows at one column
+    /// are next to each other.
     pub values: Values<'a>,
+    block: usize,
+    /// Position of the next value of this row.
     at: usize,
     column: u32,
 }
@@ -202,13 +226,13 @@ impl Iterator for Row<'_> {
 
     fn next(&mut self) -> Option<(u32, f32)> {
         let value = self.values.get(self.at)?;
-        self.column = self.columns.get(self.at, self.column)?;
-        self.at += 1;
+        self.column = self.columns.get(self.at.checked_div(self.block)?, self.column)?;
+        self.at = self.at.checked_add(self.block)?;
         Some((self.column, value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.values.len() - self.at;
+        let left = self.values.len().saturating_sub(self.at).div_ceil(self.block.max(1));
         (left, Some(left))
     }
 }

@@ -106,11 +106,16 @@ pub enum StepError {
         /// What it has.
         found: u32,
     },
+    /// Sparse rows in blocks of another size than [`BLOCKS`](super::BLOCKS).
+    Block {
+        /// Rows of a block.
+        found: u8,
+    },
     /// Lengths of rows do not add up to the number of entries.
     RowLen,
     /// Columns of a row are not strictly rising or not inside the matrix.
     Column {
-        /// The row.
+        /// The row; of a block, the first.
         row: u32,
     },
     /// This step and those before it name the same sparse matrices so often that checking them
@@ -192,6 +197,9 @@ impl Display for StepError {
             Self::ArrayDtype => f.write_str("an array has an element type that is not allowed there"),
             Self::ArrayLen { expected, found } => {
                 write!(f, "an array has {found} elements, expected {expected}")
+            }
+            Self::Block { found } => {
+                write!(f, "sparse rows are in blocks of {found}, which may be of 1, 2 or 4 rows")
             }
             Self::RowLen => f.write_str("lengths of rows do not add up to the number of entries"),
             Self::Column { row } => {

@@ -8,7 +8,7 @@ use super::{ArtifactError, Needs};
 pub const MAGIC: [u8; 4] = [0x89, b'T', b'F', b'C'];
 
 /// Version of the format that this crate reads and writes.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Sections, and every value in the arena, begin at multiples of this many bytes.
 pub const ALIGNMENT: u32 = 16;

@@ -16,6 +16,9 @@ pub const MAX_INPUTS: usize = 8;
 /// Most parameter arrays of a step beside its matrix.
 pub const MAX_PARAMS: usize = 2;
 
+/// Rows that a block of compressed sparse rows may have.
+pub const BLOCKS: [u8; 3] = [1, 2, 4];
+
 /// First record of the manifest; `steps` records of [`Step`] follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header<'a> {
@@ -97,22 +100,26 @@ pub enum Storage {
         /// The values.
         values: Array,
     },
-    /// Compressed sparse rows: the stored entries of row 0, then those of row 1, ...
+    /// Compressed sparse rows, in blocks of consecutive rows that share their columns: the stored
+    /// entries of block 0, then those of block 1, ... Where `rows` is no multiple of `block`, the
+    /// last block has more rows than the matrix, and their values are zero.
     Csr {
-        /// Number of entries of each row: u8, u16 or u32, `rows` of them.
+        /// Rows of a block: one of [`BLOCKS`]; 1 for rows with columns of their own.
+        block: u8,
+        /// Number of entries of each block: u8, u16 or u32, `rows / block` of them, rounded up.
         row_len: Array,
         /// Column of each entry.
         index: ColumnIndex,
-        /// Value of each entry, f32 or f16; as many as indices.
+        /// Values of each entry, f32 or f16: one for each row of the block, next to each other.
         values: Array,
     },
 }
 
-/// Column indices of compressed sparse rows; strictly rising within a row.
+/// Column indices of compressed sparse rows; strictly rising within a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnIndex {
-    /// u8: distance from the entry before (from column 0 for the first of a row). A gap over
-    /// 255 is bridged by entries of value zero.
+    /// u8: distance from the entry before (from column 0 for the first of a block). A gap over
+    /// 255 is bridged by entries of zeros.
     Delta(Array),
     /// u16 or u32: the column itself.
     Absolute(Array),
@@ -171,8 +178,8 @@ impl Value {
 }
 
 impl Matrix {
-    /// Number of stored entries; entries of value zero may be among them.
-    pub const fn entries(&self) -> u32 {
+    /// Number of stored values; zeros may be among them.
+    pub const fn stored(&self) -> u32 {
         match self.storage {
             Storage::Dense { values } | Storage::Csr { values, .. } => values.len,
         }

@@ -30,7 +30,9 @@ pub use error::{ArtifactError, StepError, ValueError};
 #[cfg(feature = "std")]
 pub use file::{FileError, open, write_file};
 pub use layout::{ALIGNMENT, MAGIC, VERSION};
-pub use manifest::{Array, ColumnIndex, Dtype, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Step, Storage, Value};
+pub use manifest::{
+    Array, BLOCKS, ColumnIndex, Dtype, Header, MAX_INPUTS, MAX_PARAMS, Matrix, Step, Storage, Value,
+};
 pub use needs::Needs;
 pub use read::{Artifact, Steps};
 pub use scratch::scratch_len;

@@ -57,6 +57,8 @@ impl Needs {
     pub const DENSE_HALO: Self = Self(1 << 21);
     /// A convolution of large steps or of very many columns.
     pub const LARGE_CONV: Self = Self(1 << 22);
+    /// A sparse matrix of blocks of rows.
+    pub const BLOCKS: Self = Self(1 << 23);
     /// An activation other than of pieces that are linear.
     pub const CURVED: Self = Self(1 << 19);
 
@@ -122,11 +124,13 @@ impl Needs {
         };
         let matrix = step.matrix.map_or(Self::NONE, |matrix| match matrix.storage {
             Storage::Dense { values: array } => Self::ALL_COLUMNS.and(values(array.dtype)),
-            Storage::Csr { index: ColumnIndex::Delta(_), values: array, .. } => {
-                Self::DELTA_COLUMNS.and(values(array.dtype))
-            }
-            Storage::Csr { index: ColumnIndex::Absolute(_), values: array, .. } => {
-                Self::ABSOLUTE_COLUMNS.and(values(array.dtype))
+            Storage::Csr { block, index, values: array, .. } => {
+                let columns = match index {
+                    ColumnIndex::Delta(_) => Self::DELTA_COLUMNS,
+                    ColumnIndex::Absolute(_) => Self::ABSOLUTE_COLUMNS,
+                };
+                let blocks = if block == 1 { Self::NONE } else { Self::BLOCKS };
+                columns.and(blocks).and(values(array.dtype))
             }
         });
         let params = step.params.iter().fold(Self::NONE, |needs, array| needs.and(values(array.dtype)));

@@ -42,7 +42,7 @@ fn fixed_header() {
     let file = mixed().write().unwrap();
     let len = file.len();
     assert_eq!(tampered(|f| f[0] = 0x88), ArtifactError::Magic);
-    assert_eq!(tampered(|f| f[4] = 3), ArtifactError::Version(3));
+    assert_eq!(tampered(|f| f[4] = 4), ArtifactError::Version(4));
     assert_eq!(tampered(|f| f[4] = 1), ArtifactError::Version(1));
     assert_eq!(tampered(|f| f[6] = 1), ArtifactError::Reserved);
     assert_eq!(tampered(|f| f[31] = 1), ArtifactError::Reserved);
@@ -211,9 +211,12 @@ fn arrays() {
         }
     };
     assert_eq!(refused(as_delta), in_step(3, StepError::ArrayDtype));
-    assert_eq!(row_len(|a| a.len = 2), in_step(3, StepError::ArrayLen { expected: 3, found: 2 }));
-    assert_eq!(values(|a| a.len = 6), in_step(3, StepError::ArrayLen { expected: 6, found: 5 }));
-    assert_eq!(values(|a| a.len = u32::MAX), in_step(3, StepError::Array));
+    assert_eq!(row_len(|a| a.len = 3), in_step(3, StepError::ArrayLen { expected: 2, found: 3 }));
+    assert_eq!(values(|a| a.len = 5), in_step(3, StepError::ArrayLen { expected: 10, found: 5 }));
+    assert_eq!(
+        values(|a| a.len = u32::MAX),
+        in_step(3, StepError::ArrayLen { expected: 10, found: u32::MAX })
+    );
     assert_eq!(values(|a| a.offset += 2), in_step(3, StepError::Array));
     assert_eq!(values(|a| a.offset = 4096), in_step(3, StepError::Array));
     assert_eq!(values(|a| a.offset = u32::MAX - 15), in_step(3, StepError::Array));
@@ -254,6 +257,37 @@ fn rows() {
 }
 
 #[test]
+fn blocks() {
+    let block = |found: u8| {
+        refused(|d| {
+            if let Some(Matrix { storage: Storage::Csr { block, .. }, .. }) = &mut d.steps[3].matrix {
+                *block = found;
+            }
+        })
+    };
+    for found in [0, 3, 5, 8, 255] {
+        assert_eq!(block(found), in_step(3, StepError::Block { found }));
+    }
+    // Three rows are three blocks of one, and one of four.
+    assert_eq!(block(1), in_step(3, StepError::ArrayLen { expected: 3, found: 2 }));
+    assert_eq!(block(4), in_step(3, StepError::ArrayLen { expected: 1, found: 2 }));
+    let row_len = refused(|d| *csr(&mut d.steps[3]).0 = d.writer.u16s(&[2, 2]));
+    assert_eq!(row_len, in_step(3, StepError::RowLen));
+    let index = |columns: [u16; 5]| {
+        refused(|d| *csr(&mut d.steps[3]).1 = ColumnIndex::Absolute(d.writer.u16s(&columns)))
+    };
+    assert_eq!(index([7, 1, 0, 3, 4]), in_step(3, StepError::Column { row: 0 }));
+    assert_eq!(index([1, 7, 0, 3, 8]), in_step(3, StepError::Column { row: 2 }));
+    // Twice so many values do not fit 32 bits.
+    let overflow = |d: &mut Draft| {
+        if let (_, ColumnIndex::Absolute(array), values) = csr(&mut d.steps[3]) {
+            (array.len, values.len) = (1 << 31, 0);
+        }
+    };
+    assert_eq!(refused(overflow), in_step(3, StepError::Array));
+}
+
+#[test]
 fn params() {
     assert_eq!(refused(|d| d.steps[1].params.truncate(1)), in_step(1, StepError::Params));
     assert_eq!(refused(|d| d.steps[0].params = d.steps[1].params.clone()), in_step(0, StepError::Params));
@@ -266,6 +300,14 @@ fn params() {
 fn scratch() {
     // The longest row of the convolution has four entries of 8 bytes.
     assert_eq!(refused(|d| d.header.scratch_len = 31), in_step(0, StepError::Scratch));
+    // As a block of two rows, it has four of 12.
+    let block = |d: &mut Draft| {
+        let index = ColumnIndex::Delta(d.writer.u8s(&[0, 1, 3, 4]));
+        let (row_len, values) = (d.writer.u8s(&[4]), d.writer.f32s(&[1.0; 8]));
+        d.steps[0].matrix =
+            Some(Matrix { rows: 2, cols: 9, storage: Storage::Csr { block: 2, row_len, index, values } });
+    };
+    assert_eq!(refused(block), in_step(0, StepError::Scratch));
     let dense = |d: &mut Draft| {
         let values = d.writer.f16s(&[f16::ONE; 18]);
         d.steps[0].matrix = Some(Matrix { rows: 2, cols: 9, storage: Storage::Dense { values } });
@@ -280,6 +322,7 @@ fn sharing() {
     let mut deltas = vec![1; COLS as usize];
     deltas[0] = 0;
     let storage = Storage::Csr {
+        block: 1,
         row_len: draft.writer.u32s(&[COLS]),
         index: ColumnIndex::Delta(draft.writer.u8s(&deltas)),
         values: draft.writer.f16s(&vec![f16::ONE; COLS as usize]),
@@ -306,7 +349,7 @@ fn error_free(draft: &Draft) -> bool {
 #[test]
 fn messages_are_one_line() {
     let shown = [
-        (ArtifactError::Version(9).to_string(), "format version 9, this program reads 2; update the program"),
+        (ArtifactError::Version(9).to_string(), "format version 9, this program reads 3; update the program"),
         (in_step(3, StepError::Input(ValueError::Dtype)).to_string(), "step 3: an input is not f32"),
         (
             in_step(4, StepError::OutputShape { expected: Shape::new(2, 4, 4) }).to_string(),

@@ -18,22 +18,24 @@ enum Kind {
     U32,
 }
 
-fn store(writer: &mut Writer, dense: &[Vec<f32>], kind: Kind, half: bool) -> Storage {
+/// In blocks of `block` rows, if it is sparse.
+fn store(writer: &mut Writer, dense: &[Vec<f32>], kind: Kind, block: usize, half: bool) -> Storage {
     let mut values = Vec::new();
     let (mut lens, mut deltas, mut columns) = (Vec::new(), Vec::new(), Vec::new());
-    for row in dense {
-        let (start, mut last) = (values.len(), 0);
-        for (column, value) in row.iter().enumerate() {
+    for rows in dense.chunks(block) {
+        let (start, mut last) = (columns.len(), 0);
+        for column in 0..dense[0].len() {
             // A gap too wide for a byte needs an entry that only bridges it.
             let bridge = matches!(kind, Kind::Delta) && column - last == 255;
-            if *value != 0.0 || bridge || matches!(kind, Kind::Dense) {
-                values.push(*value);
+            let stored = rows.iter().any(|row| row[column] != 0.0);
+            if stored || bridge || matches!(kind, Kind::Dense) {
+                values.extend((0..block).map(|lane| rows.get(lane).map_or(0.0, |row| row[column])));
                 deltas.push((column - last) as u8);
                 columns.push(column as u32);
                 last = column;
             }
         }
-        lens.push((values.len() - start) as u32);
+        lens.push((columns.len() - start) as u32);
     }
     let halves: Vec<f16> = values.iter().map(|v| f16::from_f32(*v)).collect();
     let values = if half { writer.f16s(&halves) } else { writer.f32s(&values) };
@@ -44,7 +46,7 @@ fn store(writer: &mut Writer, dense: &[Vec<f32>], kind: Kind, half: bool) -> Sto
         Kind::U16 => ColumnIndex::Absolute(writer.u16s(&narrow)),
         Kind::U32 => ColumnIndex::Absolute(writer.u32s(&columns)),
     };
-    Storage::Csr { row_len: writer.u32s(&lens), index, values }
+    Storage::Csr { block: block as u8, row_len: writer.u32s(&lens), index, values }
 }
 
 fn one_layer(writer: Writer, matrix: Matrix) -> Vec<u8> {
@@ -79,7 +81,7 @@ fn one_layer(writer: Writer, matrix: Matrix) -> Vec<u8> {
 fn sparse_rows() -> impl Strategy<Value = Vec<Vec<f32>>> {
     // Whole numbers up to 1024 are exact in f16.
     let element = prop_oneof![20 => Just(0.0), 1 => (-1024i16..1024).prop_map(f32::from)];
-    (1usize..5, 1usize..700).prop_flat_map(move |(rows, cols)| {
+    (1usize..10, 1usize..700).prop_flat_map(move |(rows, cols)| {
         prop::collection::vec(prop::collection::vec(element.clone(), cols), rows)
     })
 }
@@ -90,10 +92,12 @@ proptest! {
     fn rows_give_back_the_matrix(
         dense in sparse_rows(),
         kind in prop::sample::select(vec![Kind::Dense, Kind::Delta, Kind::U16, Kind::U32]),
+        block in prop::sample::select(vec![1usize, 2, 4]),
         half: bool,
     ) {
+        let block = if matches!(kind, Kind::Dense) { 1 } else { block };
         let mut writer = Writer::new();
-        let storage = store(&mut writer, &dense, kind, half);
+        let storage = store(&mut writer, &dense, kind, block, half);
         let matrix = Matrix { rows: dense.len() as u32, cols: dense[0].len() as u32, storage };
         let bytes = AlignedBytes::from(&*one_layer(writer, matrix));
         let artifact = Artifact::parse(&bytes).unwrap();
@@ -106,20 +110,27 @@ proptest! {
                 all
             })
             .collect();
-        prop_assert_eq!(decoded, dense);
+        prop_assert_eq!(&decoded, &dense);
 
         let (mut blocks, mut rows) = (artifact.rows(&matrix).unwrap(), artifact.rows(&matrix).unwrap());
-        while let Some((lens, columns, values)) = blocks.next_block::<2>() {
+        prop_assert_eq!(blocks.block(), block);
+        while let Some((lens, columns, values)) = blocks.next_blocks::<2>() {
             prop_assert_eq!(columns == Columns::All, matches!(kind, Kind::Dense));
             let mut at = 0;
-            for (len, row) in lens.into_iter().zip(rows.by_ref().take(2)) {
-                prop_assert_eq!(len, row.values.len());
-                prop_assert!((0..len).all(|i| values.get(at + i) == row.values.get(i)));
-                at += len;
+            for len in lens {
+                for (lane, row) in rows.by_ref().take(block).enumerate() {
+                    prop_assert_eq!((len, len * block), (row.len(), row.values.len()));
+                    let of_row = |i: usize| values.get(at + i * block + lane);
+                    prop_assert!(row.enumerate().all(|(i, (_, value))| of_row(i) == Some(value)));
+                }
+                at += len * block;
             }
             prop_assert_eq!(at, values.len());
         }
-        prop_assert_eq!(rows.count(), matrix.rows as usize % 2);
+        prop_assert_eq!(rows.count().div_ceil(block), dense.len().div_ceil(block) % 2);
+        let mut halfway = artifact.rows(&matrix).unwrap();
+        halfway.next();
+        prop_assert_eq!(halfway.next_blocks::<1>().is_none(), block > 1 || dense.len() == 1);
     }
 }
 
@@ -127,7 +138,8 @@ proptest! {
 fn only_convolutions_use_scratch() {
     let pad = Padding::default();
     let conv = Conv2d { out_channels: 1, kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad, groups: 1 };
-    let lens = [0, 1, 2, 3, u32::MAX / 8 - 1, u32::MAX / 8].map(|n| scratch_len(&Op::Conv2d(conv), n));
+    let lens = [0, 1, 2, 3, u32::MAX / 8 - 1, u32::MAX / 8].map(|n| scratch_len(&Op::Conv2d(conv), n, 1));
     assert_eq!(lens, [Some(0), Some(16), Some(16), Some(32), Some(u32::MAX - 15), None]);
-    assert_eq!(scratch_len(&Op::Flatten, u32::MAX), Some(0));
+    assert_eq!([2, 4].map(|block| scratch_len(&Op::Conv2d(conv), 5, block)), [Some(64), Some(112)]);
+    assert_eq!(scratch_len(&Op::Flatten, u32::MAX, 4), Some(0));
 }

@@ -42,6 +42,7 @@ fn dense(out_features: u32, transposed: bool) -> Op {
 pub(crate) fn example() -> Draft {
     let mut writer = Writer::new();
     let storage = Storage::Csr {
+        block: 1,
         row_len: writer.u8s(&[1, 2]),
         index: ColumnIndex::Delta(writer.u8s(&[2, 0, 3])),
         values: writer.f16s(&[0.5, -1.0, 2.0].map(f16::from_f32)),
@@ -101,6 +102,7 @@ pub(crate) fn mixed() -> Draft {
         step("softmax", Op::Softmax, scores, output),
     ];
     let delta = Storage::Csr {
+        block: 1,
         row_len: w.u8s(&[4, 2]),
         index: ColumnIndex::Delta(w.u8s(&[0, 1, 3, 4, 2, 6])),
         values: w.f32s(&[1.0, -2.0, 0.5, 4.0, 0.25, -0.125]),
@@ -110,10 +112,12 @@ pub(crate) fn mixed() -> Draft {
     steps[0].activation = Some(Activation::LeakyRelu { alpha: 0.125 });
     steps[1].params.push(w.f32s(&[1.0, 2.0])).unwrap();
     steps[1].params.push(w.f32s(&[-1.0, 0.5])).unwrap();
+    // Three rows in blocks of two: the second value of the last three entries is of no row.
     let shared = Storage::Csr {
-        row_len: w.u16s(&[2, 0, 3]),
+        block: 2,
+        row_len: w.u16s(&[2, 3]),
         index: ColumnIndex::Absolute(w.u16s(&[1, 7, 0, 3, 4])),
-        values: w.f16s(&[1.0, 2.0, 3.0, 4.0, 5.0].map(f16::from_f32)),
+        values: w.f16s(&[1.0, 2.0, 0.0, -2.0, 3.0, 0.0, 4.0, 0.0, 5.0, 0.0].map(f16::from_f32)),
     };
     steps[3].matrix = Some(Matrix { rows: 3, cols: 8, storage: shared });
     steps[4].matrix = steps[3].matrix;
@@ -147,15 +151,21 @@ pub(crate) fn walk(artifact: &Artifact<'_>) {
             assert_eq!(artifact.values(*array).expect("param").len(), array.len as usize);
         }
         let Some(matrix) = step.matrix else { continue };
-        let (mut rows, mut entries) = (0, 0);
+        let (mut rows, mut stored) = (0, 0);
         for row in artifact.rows(&matrix).expect("rows") {
             rows += 1;
-            entries += row.len();
+            stored += row.len();
+            let len = row.len();
             let columns: Vec<u32> = row.map(|(column, _)| column).collect();
+            assert_eq!(columns.len(), len);
             assert!(columns.is_sorted_by(|a, b| a < b), "{columns:?}");
             assert!(columns.iter().all(|c| *c < matrix.cols), "{columns:?}");
         }
-        assert_eq!((rows, entries), (matrix.rows, matrix.entries() as usize));
+        let block = artifact.rows(&matrix).expect("rows").block();
+        let no_rows = matrix.rows as usize % block;
+        assert_eq!(rows, matrix.rows);
+        // The last block may have values that are of no row.
+        assert!(stored <= matrix.stored() as usize && (no_rows != 0 || stored == matrix.stored() as usize));
     }
     assert_eq!(steps, artifact.header().steps);
 }
@@ -163,7 +173,7 @@ pub(crate) fn walk(artifact: &Artifact<'_>) {
 /// The arrays of a CSR matrix: lengths of rows, columns, values.
 pub(crate) fn csr<'a>(step: &'a mut Step<'static>) -> (&'a mut Array, &'a mut ColumnIndex, &'a mut Array) {
     match &mut step.matrix {
-        Some(Matrix { storage: Storage::Csr { row_len, index, values }, .. }) => (row_len, index, values),
+        Some(Matrix { storage: Storage::Csr { row_len, index, values, .. }, .. }) => (row_len, index, values),
         other => panic!("not sparse: {other:?}"),
     }
 }

@@ -1,5 +1,6 @@
 //! Copies the planes of a convolution's input to where its taps read them.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -10,200 +11,316 @@ use crate::tensor::{LINE, Layout, Tensor};
 /// Rows of one input channel as one column of taps reads them.
 #[derive(Clone, Debug)]
 pub(crate) struct Strip {
-    /// Start of the channel.
-    plane: usize,
-    /// Row and column of the input that row and column 0 of the output read, before row `first`
-    /// is added: rows are `stride * row + origin[0]`.
-    origin: [isize; 2],
+    pub(crate) channel: usize,
+    /// Row and column of the input that row and column 0 of the output read, before `first` rows
+    /// are added.
+    pub(crate) origin: [isize; 2],
     /// Row of the strip that is its first, for output row 0.
     pub(crate) first: isize,
-    /// Columns that are inside the input.
-    inside: Range<usize>,
     /// Elements of the scratch, whole lines.
     pub(crate) place: Range<usize>,
-    /// Its mask, where rows are as wide as the plane's and the stride is 1.
-    mask: Option<usize>,
 }
 
-/// Ones where a column is inside the input, zeros elsewhere, for whole rows and whole lines.
-#[derive(Clone, Debug)]
-struct Mask {
-    inside: Range<usize>,
-    /// Empty where all columns are inside.
-    ones: Vec<f32>,
+impl Strip {
+    /// The element of the input that row `y`, column `at` of the strip is, if it is inside.
+    fn from(&self, x: Layout, [sh, sw]: [usize; 2], y: usize, at: usize) -> i64 {
+        let row = (self.first + y as isize) * sh as isize + self.origin[0];
+        let column = (at * sw) as isize + self.origin[1];
+        (self.channel * x.plane) as i64 + row as i64 * x.row as i64 + column as i64
+    }
 }
 
-/// Where all strips of a convolution lie.
-#[derive(Clone, Debug)]
-pub(crate) struct Strips {
-    strips: Vec<Strip>,
-    masks: Vec<Mask>,
-    stride: [usize; 2],
-    /// Columns of the output.
-    w: usize,
+/// Masks of strips, each kept once.
+struct Masks {
     x: Layout,
+    w: usize,
+    stride: [usize; 2],
+    known: BTreeMap<(isize, [isize; 2], usize), u32>,
+    masks: Vec<f32>,
 }
 
-/// Elements of a mask, at least.
-const MASK: usize = 16 * LINE;
-
-impl Strips {
-    pub(crate) fn new(x: Layout, w: usize, stride: [usize; 2]) -> Self {
-        Self { strips: Vec::new(), masks: Vec::new(), stride, w, x }
+impl Masks {
+    fn new(x: Layout, w: usize, stride: [usize; 2]) -> Self {
+        Self { x, w, stride, known: BTreeMap::new(), masks: Vec::new() }
     }
 
-    /// Adds a strip of channel `channel` and returns its number.
-    pub(crate) fn push(
-        &mut self,
-        channel: usize,
-        origin: [isize; 2],
-        first: isize,
-        place: Range<usize>,
-    ) -> usize {
-        let stride = self.stride[1] as isize;
-        // The first column whose input is not before `n`.
-        let column = |n: usize| {
-            let distance = n as isize - origin[1];
-            (distance + stride - 1).div_euclid(stride).clamp(0, self.w as isize) as usize
-        };
-        let inside = column(0)..column(self.x.w);
-        let moved = self.stride == [1, 1] && self.w == self.x.w;
-        let mask = moved.then(|| self.mask(&inside));
-        self.strips.push(Strip { plane: channel * self.x.plane, origin, first, inside, place, mask });
-        self.strips.len() - 1
-    }
-
-    fn mask(&mut self, inside: &Range<usize>) -> usize {
-        let known = self.masks.iter().position(|mask| mask.inside == *inside);
-        known.unwrap_or_else(|| {
-            let all = *inside == (0..self.w);
-            let len = if all { 0 } else { (self.w * LINE) * MASK.div_ceil(self.w * LINE) };
-            let one = |x: usize| if inside.contains(&x) { f32::from_bits(u32::MAX) } else { 0.0 };
-            let ones = (0..len).map(|at| one(at % self.w)).collect();
-            self.masks.push(Mask { inside: inside.clone(), ones });
-            self.masks.len() - 1
-        })
-    }
-
-    /// A strip by its number.
-    pub(crate) fn get(&self, strip: usize) -> Option<&Strip> {
-        self.strips.get(strip)
-    }
-
-    /// Fills all strips with what the input holds.
-    pub(crate) fn fill(&self, kernels: Kernels, x: Tensor<'_>, scratch: &mut [f32]) {
-        kernels.dispatch(Fill { strips: self, x, scratch });
+    /// Where the mask of a strip begins.
+    fn of(&mut self, strip: &Strip) -> Option<u32> {
+        let key = (strip.first, strip.origin, strip.place.len());
+        if let Some(mask) = self.known.get(&key) {
+            return Some(*mask);
+        }
+        let mask = u32::try_from(self.masks.len()).ok()?;
+        let [sh, sw] = self.stride.map(|n| n as isize);
+        let inside = |n: isize, extent: usize| n >= 0 && n < extent as isize;
+        let (x, w) = (self.x, self.w);
+        self.masks.extend((0..strip.place.len()).map(|at| {
+            let row = (strip.first + (at / w) as isize) * sh + strip.origin[0];
+            let column = (at % w) as isize * sw + strip.origin[1];
+            f32::from_bits(if inside(row, x.h) && inside(column, x.w) { u32::MAX } else { 0 })
+        }));
+        self.known.insert(key, mask);
+        Some(mask)
     }
 }
 
-/// All strips of a convolution to fill.
+/// Where all strips of a convolution come from: worked out once, so that a run only copies.
+///
+/// What is not in the input (rows and columns of the padding, and what lies between them) is masked:
+/// a strip has few different masks, and an `and` is free beside a load and a store.
+#[derive(Clone, Debug)]
+pub(crate) enum Copies {
+    /// Rows as wide as the input's, stride 1: each strip is one run of its plane.
+    Runs { runs: Vec<Run>, edges: Vec<Edge>, masks: Vec<f32> },
+    /// Stride 1 or 2, rows of whole half lines.
+    Pairs { pairs: Vec<Pair>, edges: Vec<Edge>, masks: Vec<f32>, stride: usize },
+    /// Any other: row by row.
+    Rows { rows: Vec<Row>, stride: usize, w: usize },
+}
+
+/// Lines of the scratch that are a run of the input, masked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    from: u32,
+    to: u32,
+    len: u32,
+    mask: u32,
+}
+
+/// A line of the scratch: elements, or every other one, from two places of the input, half a line
+/// each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair {
+    from: [u32; HALVES],
+    to: u32,
+    mask: u32,
+}
+
+/// A line of the scratch that reaches over the ends of the input: where its halves begin there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge {
+    from: [i64; HALVES],
+    to: u32,
+    mask: u32,
+}
+
+const HALVES: usize = 2;
+const HALF: usize = LINE / HALVES;
+
+/// A row of the scratch: zeros, then elements of the input, then zeros.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    from: u32,
+    to: u32,
+    before: u32,
+    len: u32,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self::Rows { rows: Vec::new(), stride: 1, w: 1 }
+    }
+}
+
+impl Copies {
+    /// Copies of input `x` for strips of rows of `w` elements. `None` beyond 32 bits.
+    pub(crate) fn new(strips: &[Strip], x: Layout, w: usize, stride: [usize; 2]) -> Option<Self> {
+        match stride {
+            [1, 1] if w == x.w => Self::runs(strips, x, w),
+            [_, 1 | 2] if w.is_multiple_of(HALF) => Self::pairs(strips, x, w, stride),
+            _ => Self::rows(strips, x, w, stride),
+        }
+    }
+
+    fn runs(strips: &[Strip], x: Layout, w: usize) -> Option<Self> {
+        let (mut runs, mut edges, mut masks) = (Vec::new(), Vec::new(), Masks::new(x, w, [1, 1]));
+        for strip in strips {
+            let (mask, len) = (masks.of(strip)?, strip.place.len());
+            let to = u32::try_from(strip.place.start).ok()?;
+            let start = strip.from(x, [1, 1], 0, 0);
+            let line = |at: usize| {
+                let from = start + at as i64;
+                (from, from >= 0 && from + LINE as i64 <= x.len() as i64)
+            };
+            let first = (0..len).step_by(LINE).find(|at| line(*at).1).unwrap_or(len);
+            let last = (first..len).step_by(LINE).find(|at| !line(*at).1).unwrap_or(len);
+            for at in (0..first).chain(last..len).step_by(LINE) {
+                let from = line(at).0;
+                edges.push(Edge {
+                    from: [from, from + HALF as i64],
+                    to: to + at as u32,
+                    mask: mask + at as u32,
+                });
+            }
+            if first < last {
+                let from = u32::try_from(line(first).0).ok()?;
+                let skipped = first as u32;
+                runs.push(Run { from, to: to + skipped, len: (last - first) as u32, mask: mask + skipped });
+            }
+        }
+        Some(Self::Runs { runs, edges, masks: masks.masks })
+    }
+
+    fn pairs(strips: &[Strip], x: Layout, w: usize, stride: [usize; 2]) -> Option<Self> {
+        let (mut pairs, mut edges, mut masks) = (Vec::new(), Vec::new(), Masks::new(x, w, stride));
+        for strip in strips {
+            let mask = masks.of(strip)?;
+            for at in (0..strip.place.len()).step_by(LINE) {
+                let (to, mask) = (u32::try_from(strip.place.start + at).ok()?, mask + at as u32);
+                let half = |at: usize| strip.from(x, stride, at / w, at % w);
+                let from = [half(at), half(at + HALF)];
+                if from.iter().all(|from| *from >= 0 && from + LINE as i64 <= x.len() as i64) {
+                    pairs.push(Pair { from: from.map(|from| from as u32), to, mask });
+                } else {
+                    edges.push(Edge { from, to, mask });
+                }
+            }
+        }
+        Some(Self::Pairs { pairs, edges, masks: masks.masks, stride: stride[1] })
+    }
+
+    fn rows(strips: &[Strip], x: Layout, w: usize, stride: [usize; 2]) -> Option<Self> {
+        let [sh, sw] = stride.map(|n| n as isize);
+        let mut rows = Vec::new();
+        for strip in strips {
+            // The first column whose input is not before `n`.
+            let column =
+                |n: usize| (n as isize - strip.origin[1] + sw - 1).div_euclid(sw).clamp(0, w as isize);
+            let (first, end) = (column(0), column(x.w));
+            for (row, to) in (strip.first..).zip(strip.place.clone().step_by(w)) {
+                if to + w > strip.place.end {
+                    break;
+                }
+                let y = row * sh + strip.origin[0];
+                let inside = y >= 0 && y < x.h as isize;
+                let from =
+                    (strip.channel * x.plane) as isize + y * x.row as isize + strip.origin[1] + first * sw;
+                let len = if inside { end - first } else { 0 };
+                rows.push(Row {
+                    from: if len > 0 { u32::try_from(from).ok()? } else { 0 },
+                    to: u32::try_from(to).ok()?,
+                    before: if len > 0 { first as u32 } else { 0 },
+                    len: len as u32,
+                });
+            }
+        }
+        Some(Self::Rows { rows, stride: stride[1], w })
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Runs { runs, edges, masks } => {
+                size_of_val(runs.as_slice()) + size_of_val(edges.as_slice()) + size_of_val(masks.as_slice())
+            }
+            Self::Pairs { pairs, edges, masks, .. } => {
+                size_of_val(pairs.as_slice()) + size_of_val(edges.as_slice()) + size_of_val(masks.as_slice())
+            }
+            Self::Rows { rows, .. } => size_of_val(rows.as_slice()),
+        }
+    }
+
+    /// Copies what the input holds to the scratch; `None` if one of them is too short.
+    pub(crate) fn run(&self, kernels: Kernels, x: Tensor<'_>, scratch: &mut [f32]) -> Option<()> {
+        kernels.dispatch(Fill { copies: self, x: x.data, scratch })
+    }
+}
+
 struct Fill<'a> {
-    strips: &'a Strips,
-    x: Tensor<'a>,
+    copies: &'a Copies,
+    x: &'a [f32],
     scratch: &'a mut [f32],
 }
 
 impl Kernel for Fill<'_> {
-    type Output = ();
+    type Output = Option<()>;
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        for strip in &self.strips.strips {
-            let Some(to) = self.scratch.get_mut(strip.place.clone()) else { continue };
-            match strip.mask {
-                Some(mask) => {
-                    let ones = self.strips.masks.get(mask).map_or(&[][..], |mask| &mask.ones);
-                    move_plane::<V>(strip, self.x, ones, to);
+    fn run<V: Vector>(self) -> Option<()> {
+        let Self { copies, x, scratch } = self;
+        match copies {
+            Copies::Runs { runs, edges, masks } => {
+                for run in runs {
+                    let [from, to, len, mask] = [run.from, run.to, run.len, run.mask].map(|n| n as usize);
+                    let from = x.get(from..from + len)?.chunks_exact(V::LANES);
+                    let ones = masks.get(mask..mask + len)?.chunks_exact(V::LANES);
+                    let to = scratch.get_mut(to..to + len)?.chunks_exact_mut(V::LANES);
+                    for ((to, from), ones) in to.zip(from).zip(ones) {
+                        let ([x], [ones]) = (load::<V, 1>(from)?, load::<V, 1>(ones)?);
+                        store([x.and(ones)], to)?;
+                    }
                 }
-                None => copy_rows::<V>(strip, self.x, self.strips.w, self.strips.stride, to),
+                put_edges(edges, 1, x, masks, scratch)
+            }
+            Copies::Pairs { pairs, edges, masks, stride } => {
+                match stride {
+                    1 => put_pairs::<V, 1>(pairs, x, masks, scratch)?,
+                    _ => put_pairs::<V, 2>(pairs, x, masks, scratch)?,
+                }
+                put_edges(edges, *stride as i64, x, masks, scratch)
+            }
+            Copies::Rows { rows, stride, w } => {
+                for row in rows {
+                    let [from, to, before, len] = [row.from, row.to, row.before, row.len].map(|n| n as usize);
+                    let to = scratch.get_mut(to..to + w)?;
+                    let (head, rest) = to.split_at_mut_checked(before)?;
+                    let (middle, tail) = rest.split_at_mut_checked(len)?;
+                    zeros(head);
+                    zeros(tail);
+                    let from = x.get(from..)?;
+                    match stride {
+                        1 => copy::<V>(middle, from),
+                        2 => every_other::<V>(middle, from),
+                        _ => middle.iter_mut().zip(from.iter().step_by(*stride)).for_each(|(to, x)| *to = *x),
+                    }
+                }
+                Some(())
             }
         }
     }
 }
 
-/// A strip as wide as the plane: one run of the plane, with zeros where columns wrap around its
-/// edges and where rows are outside.
 #[inline(always)]
-fn move_plane<V: Vector>(strip: &Strip, x: Tensor<'_>, ones: &[f32], to: &mut [f32]) {
-    let w = x.at.w as isize;
-    let row = strip.first + strip.origin[0];
-    let end = |rows: isize| ((rows.max(0) * w) as usize).min(to.len());
-    // What of the strip is inside the plane; in whole vectors.
-    let (above, below) = (end(-row), end(x.at.h as isize - row));
-    let first = above / V::LANES * V::LANES;
-    let last = below.next_multiple_of(V::LANES).max(first);
-    // Only the first and the last vector can reach over the ends of all planes.
-    let from = strip.plane as isize + row * w + strip.origin[1] + first as isize;
-    let before = usize::from(from < 0) * V::LANES;
-    let vectors = last - first;
-    let behind = usize::from(from + vectors as isize > x.data.len() as isize) * V::LANES;
-    for at in (0..before).step_by(V::LANES).chain((vectors.saturating_sub(behind)..vectors).step_by(V::LANES))
-    {
-        edge::<V>(from + at as isize, x.data, at, ones, to.get_mut(first + at..).unwrap_or_default());
-    }
-    let middle = before..vectors.saturating_sub(behind).max(before);
-    let source = x.data.get((from + before as isize) as usize..).unwrap_or_default();
-    let target = to.get_mut(first + middle.start..first + middle.end).unwrap_or_default();
-    if ones.is_empty() {
-        for (to, from) in target.chunks_exact_mut(V::LANES).zip(source.chunks_exact(V::LANES)) {
-            load::<V, 1>(from).and_then(|x| store(x, to));
+fn put_pairs<V: Vector, const S: usize>(
+    pairs: &[Pair],
+    x: &[f32],
+    masks: &[f32],
+    scratch: &mut [f32],
+) -> Option<()> {
+    for pair in pairs {
+        let to = scratch.get_mut(pair.to as usize..)?.first_chunk_mut::<LINE>()?;
+        let ones = masks.get(pair.mask as usize..)?.first_chunk::<LINE>()?;
+        let [first, second] = pair.from.map(|from| x.get(from as usize..));
+        let halves = [first?.first_chunk::<LINE>()?, second?.first_chunk::<LINE>()?];
+        for at in (0..LINE).step_by(V::LANES) {
+            // The elements of this vector: of one half, or of both.
+            let part = |at: usize| load::<V, 1>(halves.get(at / HALF)?.get(at % HALF * S..)?);
+            let [ones] = load::<V, 1>(ones.get(at..)?)?;
+            let vector = match S {
+                1 if V::LANES > HALF => part(at)?[0].halves(part(at + HALF)?[0]),
+                1 => part(at)?[0],
+                _ => part(at)?[0].evens(part(at + V::LANES / 2)?[0]),
+            };
+            store([vector.and(ones)], to.get_mut(at..)?)?;
         }
-    } else {
-        // Masks begin again after whole rows and whole vectors.
-        let mut skip = (first + before) % ones.len();
-        let (mut target, mut source) = (target, source);
-        while !target.is_empty() {
-            let ones = ones.get(skip..).unwrap_or_default();
-            skip = 0;
-            let n = target.len().min(ones.len());
-            let (now, later) = core::mem::take(&mut target).split_at_mut(n);
-            let (from, rest) = source.split_at_checked(n).unwrap_or_default();
-            let vectors = now.chunks_exact_mut(V::LANES).zip(from.chunks_exact(V::LANES));
-            for ((to, from), ones) in vectors.zip(ones.chunks_exact(V::LANES)) {
-                if let (Some([x]), Some([ones])) = (load::<V, 1>(from), load::<V, 1>(ones)) {
-                    store([x.and(ones)], to);
-                }
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn put_edges(edges: &[Edge], stride: i64, x: &[f32], masks: &[f32], scratch: &mut [f32]) -> Option<()> {
+    for edge in edges {
+        let to = scratch.get_mut(edge.to as usize..)?.first_chunk_mut::<LINE>()?;
+        let ones = masks.get(edge.mask as usize..)?.first_chunk::<LINE>()?;
+        for ((to, ones), from) in to.chunks_exact_mut(HALF).zip(ones.chunks_exact(HALF)).zip(edge.from) {
+            for ((to, one), i) in to.iter_mut().zip(ones).zip(0..) {
+                let x =
+                    usize::try_from(from + i * stride).ok().and_then(|at| x.get(at)).copied().unwrap_or(0.0);
+                *to = f32::from_bits(x.to_bits() & one.to_bits());
             }
-            (target, source) = (later, rest);
         }
     }
-    zeros(to.get_mut(..above).unwrap_or_default());
-    zeros(to.get_mut(below..).unwrap_or_default());
-}
-
-/// One vector of a strip, from element `from` of the input on, where that may be outside.
-#[cold]
-fn edge<V: Vector>(from: isize, x: &[f32], at: usize, ones: &[f32], to: &mut [f32]) {
-    for (i, to) in to.iter_mut().enumerate().take(V::LANES) {
-        let inside = ones.is_empty() || ones.get((at + i) % ones.len()).is_some_and(|one| one.to_bits() != 0);
-        let x = usize::try_from(from + i as isize).ok().and_then(|at| x.get(at)).copied();
-        *to = x.filter(|_| inside).unwrap_or(0.0);
-    }
-}
-
-/// Any other strip, row by row.
-#[inline(always)]
-fn copy_rows<V: Vector>(strip: &Strip, x: Tensor<'_>, w: usize, [sh, sw]: [usize; 2], to: &mut [f32]) {
-    let inside = strip.inside.clone();
-    for (row, to) in (strip.first..).zip(to.chunks_exact_mut(w)) {
-        let y = row * sh as isize + strip.origin[0];
-        if y < 0 || y >= x.at.h as isize {
-            zeros(to);
-            continue;
-        }
-        let first = strip.origin[1] + (inside.start * sw) as isize;
-        let from = (strip.plane + y as usize * x.at.row).wrapping_add_signed(first);
-        let from = x.data.get(from..).unwrap_or_default();
-        let (before, rest) = to.split_at_mut_checked(inside.start).unwrap_or_default();
-        let (middle, after) = rest.split_at_mut_checked(inside.len()).unwrap_or_default();
-        zeros(before);
-        zeros(after);
-        match sw {
-            1 => copy::<V>(middle, from),
-            2 => every_other::<V>(middle, from),
-            _ => middle.iter_mut().zip(from.iter().step_by(sw)).for_each(|(to, x)| *to = *x),
-        }
-    }
+    Some(())
 }
 
 /// Zeros, without the call that a slice's `fill` becomes: it takes longer than a short row.
@@ -236,20 +353,14 @@ fn copy<V: Vector>(to: &mut [f32], from: &[f32]) {
 /// Elements 0, 2, 4, ...
 #[inline(always)]
 fn every_other<V: Vector>(to: &mut [f32], from: &[f32]) {
-    let mut vectors = to.chunks_exact_mut(V::LANES);
     let mut rest = from;
-    let mut done = true;
+    let mut vectors = to.chunks_exact_mut(V::LANES);
     for to in vectors.by_ref() {
         match load::<V, 2>(rest) {
-            Some([a, b]) => store([a.evens(b)], to),
-            None => {
-                to.iter_mut().zip(rest.iter().step_by(2)).for_each(|(to, x)| *to = *x);
-                done = false;
-                Some(())
-            }
-        };
+            Some([a, b]) => _ = store([a.evens(b)], to),
+            None => to.iter_mut().zip(rest.iter().step_by(2)).for_each(|(to, x)| *to = *x),
+        }
         rest = rest.get(2 * V::LANES..).unwrap_or_default();
     }
-    debug_assert!(done || rest.is_empty());
     vectors.into_remainder().iter_mut().zip(rest.iter().step_by(2)).for_each(|(to, x)| *to = *x);
 }

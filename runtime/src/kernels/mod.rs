@@ -11,6 +11,8 @@ pub(crate) mod fill;
 mod generic;
 #[cfg(feature = "alloc")]
 pub(crate) mod planes;
+#[cfg(feature = "alloc")]
+pub(crate) mod pool;
 mod scalar;
 mod weights;
 
@@ -149,7 +151,7 @@ pub(crate) struct Conv<'a> {
     pub(crate) weights: Weights<'a>,
     pub(crate) activation: Option<Activation>,
     pub(crate) out: TensorMut<'a>,
-    /// Room for an offset and a value of each entry of the longest row.
+    /// Room for an offset and the values of each entry of the longest block of rows.
     pub(crate) scratch: &'a mut [f32],
 }
 

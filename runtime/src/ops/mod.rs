@@ -11,7 +11,7 @@ mod dense;
 pub(crate) mod flatten;
 mod maxout;
 mod norm;
-mod pool;
+pub(crate) mod pool;
 mod softmax;
 
 use tfc_formats::artifact::{Artifact, Needs, Step};

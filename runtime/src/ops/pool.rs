@@ -10,6 +10,11 @@ pub(super) fn max(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
 
 pub(super) fn average(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     for_windows(spec, x, out, 0.0, |sum, x| sum + x);
+    divide(spec, x, out);
+}
+
+/// Sums of windows become their means.
+pub(crate) fn divide(spec: Pool, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     let [rows, cols] = axes(spec, x);
     for c in 0..out.at.c {
         for y in 0..out.at.h {

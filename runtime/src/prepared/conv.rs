@@ -74,7 +74,8 @@ impl ConvPlan {
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.bytes() + size_of_val(self.bias.as_slice())
+        let strips = self.strips.as_ref().map_or(0, Columns::bytes);
+        self.blocks.bytes() + strips + size_of_val(self.bias.as_slice())
     }
 
     pub(super) fn run(
@@ -85,19 +86,35 @@ impl ConvPlan {
         out: TensorMut<'_>,
         scratch: &mut [f32],
     ) -> Option<()> {
-        let source: &[f32] = match &self.strips {
-            Some(strips) => {
-                strips.fill(kernels, x, scratch);
-                scratch
-            }
-            None => x.data,
+        let Some(strips) = &self.strips else {
+            return self.band(kernels, x.data, 0, out.at.h, residual, out);
         };
+        for (band, copies) in strips.bands().iter().enumerate() {
+            copies.run(kernels, x, scratch)?;
+            let first = band * strips.band();
+            let rows = strips.band().min(out.at.h - first);
+            let out = TensorMut { data: out.data, at: out.at };
+            self.band(kernels, scratch, first, rows, residual, out)?;
+        }
+        Some(())
+    }
+
+    /// Rows of the output.
+    fn band(
+        &self,
+        kernels: Kernels,
+        source: &[f32],
+        first: usize,
+        rows: usize,
+        residual: Option<Tensor<'_>>,
+        out: TensorMut<'_>,
+    ) -> Option<()> {
         Planes {
             blocks: &self.blocks,
             bias: &self.bias,
             source,
-            count: out.at.h * out.at.w,
-            start: 0,
+            count: rows * out.at.w,
+            start: first * out.at.w,
             plane: out.at.plane,
             out: out.data,
             residual: residual.map(|residual| residual.data),

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use crate::error::RunError;
 use crate::input;
 use crate::kernels::Kernels;
+use crate::kernels::pool::{Fold, Means, Windows};
 use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs};
 use crate::tensor::{LINE, Tensor, TensorMut};
@@ -169,6 +170,18 @@ fn run_task(prepared: &Prepared<'_>, task: &Task<'_>, scratch: &mut [f32], arena
         Work::Conv(conv) => {
             conv.run(prepared.kernels, *inputs.first()?, inputs.get(1).copied(), out, scratch)
         }
+        Work::Pool(fold, spec, activation) => {
+            let x = *inputs.first()?;
+            Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(prepared.kernels)?;
+            if *fold == Fold::Sum {
+                ops::pool::divide(*spec, x, &mut out);
+            }
+            if activation.is_some() {
+                out.for_rows(|row| ops::activation::apply::<EVERYTHING>(*activation, row));
+            }
+            Some(())
+        }
+        Work::GlobalAvgPool => Means { x: *inputs.first()?, out: &mut out }.run(prepared.kernels),
         Work::Pack => {
             ops::flatten::run(*inputs.first()?, &mut out);
             Some(())

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use tfc_formats::artifact::{MAX_INPUTS, Step, Value};
-use tfc_formats::op::{Conv2d, Op, Shape};
+use tfc_formats::op::{Activation, Conv2d, Dense, Op, Pool, Shape};
 
 use super::PrepareError;
 use super::arena::{Life, place};
 use super::conv::ConvPlan;
+use crate::kernels::pool::Fold;
 use crate::kernels::{Kernels, Weights};
 use crate::model::Model;
 use crate::tensor::Layout;
@@ -25,6 +26,10 @@ pub(super) struct Place {
 pub(super) enum Work<'m> {
     /// A convolution; a second input is added to its result.
     Conv(ConvPlan),
+    /// A pooling and the activation behind it.
+    Pool(Fold, Pool, Option<Activation>),
+    /// The mean of each plane.
+    GlobalAvgPool,
     /// Copies the elements in C, H, W order.
     Pack,
     /// A step as it is in the file.
@@ -270,6 +275,15 @@ impl<'m> Graph<'m> {
                         scratch_len = scratch_len.max(conv.scratch_len());
                         Work::Conv(conv)
                     }
+                    Op::Conv2d(spec) => {
+                        let op = Op::Dense(Dense { out_features: spec.out_channels, transposed: false });
+                        Work::Step(Step { op, ..step.clone() })
+                    }
+                    Op::MaxPool(spec) | Op::AvgPool(spec) => {
+                        let fold = if matches!(step.op, Op::MaxPool(_)) { Fold::Max } else { Fold::Sum };
+                        Work::Pool(fold, spec, step.activation)
+                    }
+                    Op::GlobalAvgPool if step.activation.is_none() => Work::GlobalAvgPool,
                     _ => Work::Step(step.clone()),
                 },
                 (None, None) => return Err(corrupt),

@@ -9,12 +9,12 @@
 //! Then each alignment has a strip of its own, if the loads that this saves are worth the copies.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use tfc_formats::op::Conv2d;
 
-use crate::kernels::Kernels;
-use crate::kernels::fill::Strips;
-use crate::tensor::{LINE, Layout, Tensor};
+use crate::kernels::fill::{Copies, Strip};
+use crate::tensor::{LINE, Layout};
 
 /// Where the taps of a convolution are: channel of the input, row and column of the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,11 @@ type Key = (usize, isize, usize, isize);
 /// The strips of a convolution.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
-    strips: Strips,
+    strips: Vec<Strip>,
+    /// Output rows of a band, all of which fit the strips at a time; the last may have fewer.
+    band: usize,
+    /// Of each band.
+    copies: Vec<Copies>,
     by_key: BTreeMap<Key, usize>,
     stride: [usize; 2],
     dilation: [usize; 2],
@@ -59,10 +63,11 @@ impl Columns {
             return Some(together);
         }
         let apart = Self::with_classes(spec, x, out, taps, aligned)?;
-        // A copied vector takes about as long as a load that is not aligned takes longer.
+        // A load that is not aligned takes longer by a sixth, measured, of the time that copying a
+        // vector takes beyond the cache.
         let uses: usize =
             taps.iter().filter(|(at, _)| !together.is_aligned(*at, lanes)).map(|(_, n)| n).sum();
-        let saved = uses * (out.h * out.w).div_ceil(lanes) / 2;
+        let saved = uses * (out.h * out.w).div_ceil(lanes) / 10;
         Some(if (apart.len - together.len) / lanes < saved { apart } else { together })
     }
 
@@ -75,7 +80,9 @@ impl Columns {
     ) -> Option<Self> {
         let field = |[a, b]: [u16; 2]| [usize::from(a), usize::from(b)];
         let mut strips = Self {
-            strips: Strips::new(x, out.w, field(spec.stride)),
+            strips: Vec::new(),
+            band: out.h,
+            copies: Vec::new(),
             by_key: BTreeMap::new(),
             stride: field(spec.stride),
             dilation: field(spec.dilation),
@@ -90,15 +97,22 @@ impl Columns {
             let range = rows.entry(key).or_insert((a, a));
             *range = (range.0.min(a), range.1.max(a));
         }
+        strips.band = band(rows.values().map(|(first, last)| (last - first) as usize), out);
         for (key, (first, last)) in rows {
-            let rows = (last - first) as usize + out.h;
+            let rows = (last - first) as usize + strips.band;
             let (channel, column, phase, _) = key;
             let end = strips.len.checked_add(rows.checked_mul(out.w)?)?.checked_next_multiple_of(LINE)?;
-            let number = strips.strips.push(channel, [phase as isize, column], first, strips.len..end);
-            strips.by_key.insert(key, number);
+            strips.by_key.insert(key, strips.strips.len());
+            let origin = [phase as isize, column];
+            strips.strips.push(Strip { channel, origin, first, place: strips.len..end });
             strips.len = end;
         }
         u32::try_from(strips.len).ok()?;
+        for first in (0..out.h).step_by(strips.band) {
+            let moved = |strip: &Strip| Strip { first: strip.first + first as isize, ..strip.clone() };
+            let band: Vec<Strip> = strips.strips.iter().map(moved).collect();
+            strips.copies.push(Copies::new(&band, x, out.w, strips.stride)?);
+        }
         Some(strips)
     }
 
@@ -127,10 +141,32 @@ impl Columns {
         self.len
     }
 
-    /// Fills the strips.
-    pub(super) fn fill(&self, kernels: Kernels, x: Tensor<'_>, scratch: &mut [f32]) {
-        self.strips.fill(kernels, x, scratch);
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.copies.iter().map(Copies::bytes).sum()
     }
+
+    /// Output rows of a band.
+    pub(super) fn band(&self) -> usize {
+        self.band
+    }
+
+    /// What each band is filled with.
+    pub(super) fn bands(&self) -> &[Copies] {
+        &self.copies
+    }
+}
+
+/// Output rows of a band, so that strips whose taps reach over `reach` more rows each stay in a
+/// second-level cache of a quarter of a megabyte or more. (Bands that fit the first level were
+/// slower: what they copy twice and their shorter tiles cost more than they save.)
+fn band(reach: impl Iterator<Item = usize>, out: Layout) -> usize {
+    const CACHE: usize = 64 * 1024;
+    let (strips, reach) = reach.fold((0, 0), |(strips, sum), reach| (strips + 1, sum + reach));
+    let rows = (CACHE / out.w).saturating_sub(reach) / strips.max(1);
+    // Whole lines, so that no band ends within a vector of the next.
+    let unit = LINE / gcd(LINE, out.w);
+    if rows >= out.h { out.h } else { (rows / unit).max(1).saturating_mul(unit).min(out.h) }
 }
 
 fn gcd(a: usize, b: usize) -> usize {

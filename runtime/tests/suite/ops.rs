@@ -161,7 +161,8 @@ fn check(case: Case) -> TestCaseResult {
                 groups: 1,
             };
             let weights = noise(i as u32, (shape.c * shapes[0].c) as usize);
-            let matrix = b.matrix(shape.c, shapes[0].c, &weights, Encoding { index: None, half: false });
+            let matrix =
+                b.matrix(shape.c, shapes[0].c, &weights, Encoding { index: None, block: 1, half: false });
             inputs.push(b.step(Op::Conv2d(conv), &[input], halo, Some(matrix), &[], None));
             planes.push(oracle::conv(conv, &Plane::new(shapes[0], &x), &oracle::wide(&weights), None));
         }

@@ -6,8 +6,8 @@ use tfc_formats::op::{Activation, Dense, Op, Padding, Shape};
 use tfc_formats::preprocess::{ChannelOrder, Layout, Preprocess};
 use tfc_runtime::{AlignedArena, Kernels, Model, ModelError, RunError, Session, SessionError};
 
-const DENSE: Encoding = Encoding { index: None, half: false };
-const DELTA: Encoding = Encoding { index: Some(Dtype::U8), half: false };
+const DENSE: Encoding = Encoding { index: None, block: 1, half: false };
+const DELTA: Encoding = Encoding { index: Some(Dtype::U8), block: 1, half: false };
 
 /// Largest difference between kernels in a network whose outputs are probabilities.
 const TOLERANCE: f32 = 1e-4;

@@ -292,6 +292,7 @@ fn names_of_options() {
         ("compile good.safetensors -o out.tfc --method best", "best"),
         ("compile good.safetensors -o out.tfc --scope everything", "everything"),
         ("compile good.safetensors -o out.tfc --device tpu", "unknown device `tpu`: it is auto, gpu or cpu"),
+        ("compile good.safetensors -o out.tfc --sparsity 0.5 --block 3", "expected 1, 2 or 4"),
         ("compile good.safetensors -o out.tfc --rank 0", "`0` is no rank"),
         ("compile good.safetensors -o out.tfc --solver newton", "unknown solver `newton`"),
         ("compile good.safetensors -o out.tfc --low-rank cp", "expected auto, svd, tri or off"),

@@ -130,6 +130,7 @@ fn names_in_json_are_stable() {
     assert_eq!(keys(&report["test"]), ["artifact", "dense", "pruned", "samples"]);
     assert_eq!(keys(&report["history"][0]), ["pruned", "seconds", "train", "validation"]);
     let options = [
+        "block",
         "calibration_samples",
         "goal",
         "half",

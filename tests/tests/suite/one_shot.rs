@@ -77,6 +77,7 @@ fn what_does_not_go_together_is_refused() {
         "--calibration-samples 10".to_owned(),
         format!("--data {DIGITS} --sparsity 0.5 --calibration-samples 10"),
         "--max-bytes 4kB --scope layer".to_owned(),
+        "--block 4".to_owned(),
         "--data inputs.npy --max-bytes 4kB".to_owned(),
         format!("--data {DIGITS} --calibration inputs.npy --max-drop 1"),
     ] {

@@ -126,7 +126,7 @@ fn masks(network: &Network, sparsity: f64) -> Masks {
 }
 
 fn corrected(network: &Network, samples: &Samples, masks: &Masks) -> (Network, Vec<Corrected>) {
-    correct(&Cpu, network, samples, masks, &mut |_| {}, &AtomicBool::new(false)).unwrap()
+    correct(&Cpu, network, samples, masks, 1, &mut |_| {}, &AtomicBool::new(false)).unwrap()
 }
 
 /// Mean squared difference about the mean of each channel, relative to the power of the first.
@@ -255,7 +255,7 @@ fn scores_are_errors_of_the_output() {
         b.conv(conv(4, groups), 0, true);
         let samples = samples(b.network.input, 20, seed);
         let stop = AtomicBool::new(false);
-        let scores = scores(&Cpu, &b.network, &samples, &mut |_| {}, &stop).unwrap();
+        let scores = scores(&Cpu, &b.network, &samples, 1, &mut |_| {}, &stop).unwrap();
         let masks = prune::masks(&b.network, &scores, 1e-9, Scope::Global, &Masks::keep_all(&b.network));
         let removed = masks.get(0).unwrap().iter().position(|keep| !keep).unwrap();
         let told = f64::from(scores.get(0).unwrap()[removed]);
@@ -366,7 +366,7 @@ fn images_that_are_all_the_same() {
         for data in [one.data.clone(), vec![0; one.data.len()], vec![255; one.data.len()]] {
             let same = Samples { data: data.repeat(30), labels: vec![0; 30], ..one.clone() };
             let stop = AtomicBool::new(false);
-            let scores = scores(&Cpu, &b.network, &same, &mut |_| {}, &stop).unwrap();
+            let scores = scores(&Cpu, &b.network, &same, 1, &mut |_| {}, &stop).unwrap();
             assert!(scores.get(0).unwrap().iter().all(|score| score.is_finite()));
             let masks = masks(&b.network, 0.5);
             let (found, report) = corrected(&b.network, &same, &masks);
@@ -386,7 +386,7 @@ fn errors() {
     let samples = samples(network.input, 4, 1);
     let masks = masks(&network, 0.5);
     let run = |network: &Network, samples: &Samples, stop| {
-        correct(&Cpu, network, samples, &masks, &mut |_| {}, &AtomicBool::new(stop))
+        correct(&Cpu, network, samples, &masks, 1, &mut |_| {}, &AtomicBool::new(stop))
     };
     assert!(matches!(run(&network, &samples.take(0), false), Err(OneShotError::Empty)));
     assert!(matches!(run(&network, &samples, true), Err(OneShotError::Interrupted)));

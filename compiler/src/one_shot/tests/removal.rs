@@ -100,7 +100,7 @@ proptest! {
     fn greedy_removes_what_costs_least(d in 1usize..9, seed: u64) {
         let case = Case::new(d, seed);
         let (inverse, best) = case.problem().solve().unwrap();
-        let trace = trace(&inverse, best.col_as_slice(0).to_vec(), &vec![false; d]);
+        let trace = trace(&inverse, vec![best.col_as_slice(0).to_vec()], &[1.0], &vec![false; d]);
         let mut most: f64 = 0.0;
         for step in 0..d {
             let base = case.objective(&case.best(&without(d, &trace.order[..step])));
@@ -114,6 +114,34 @@ proptest! {
             }
             most = most.max(chosen);
             prop_assert!((trace.cost[step] - most).abs() < 1e-8 * (1.0 + most));
+        }
+    }
+
+    /// Of rows that lose their inputs together, each removal is the one that costs all of them least.
+    #[test]
+    fn rows_lose_together_what_costs_least(d in 1usize..8, rows in 1usize..5, seed: u64) {
+        let problem = Case::new(d, seed).problems(rows);
+        let scale: Vec<f64> = (0..rows).map(|row| 0.5 + row as f64).collect();
+        // The least that the objective can be is a constant less this.
+        let explained = |gone: &[u32]| -> f64 {
+            let keep = vec![(0..d).map(|i| !gone.contains(&(i as u32))).collect::<Vec<_>>(); rows];
+            let solved = problem.solve_kept(&keep).unwrap();
+            let of = |row: usize| (0..d).map(|i| problem.moment[(i, row)] * solved[row][i]).sum::<f64>();
+            (0..rows).map(|row| scale[row] * of(row)).sum()
+        };
+        let (inverse, best) = problem.solve().unwrap();
+        let weights = (0..rows).map(|row| best.col_as_slice(row).to_vec()).collect();
+        let trace = trace(&inverse, weights, &scale, &vec![false; d]);
+        let mut most: f64 = 0.0;
+        for step in 0..d {
+            let before = explained(&trace.order[..step]);
+            let cost = |q: u32| before - explained(&[&trace.order[..step], &[q]].concat());
+            let chosen = cost(trace.order[step]);
+            for &other in &trace.order[step + 1..] {
+                prop_assert!(chosen <= cost(other) + 1e-8, "step {step}: {other} costs less");
+            }
+            most = most.max(chosen);
+            prop_assert!((trace.cost[step] - most).abs() < 1e-7 * (1.0 + most));
         }
     }
 
@@ -138,7 +166,7 @@ proptest! {
     fn columns_give_the_least_squares_of_their_zeros(d in 1usize..12, count in 0usize..12, seed: u64) {
         let case = Case::new(d, seed);
         let (inverse, best) = case.problem().solve().unwrap();
-        let rows = columns::remove(inverse, &best, &[vec![false; d]], &[1.0], count).unwrap();
+        let rows = columns::remove(inverse, &best, &[vec![false; d]], &[1.0], 1, count).unwrap();
         let kept: Vec<usize> = (0..d).filter(|&i| rows[0][i] != 0.0).collect();
         prop_assert_eq!(d - kept.len(), count.min(d));
         // A weight is not changed by removals behind it: the last ones are the best, given the others.
@@ -157,9 +185,9 @@ proptest! {
         let case = Case::new(d, seed);
         let gone: Vec<bool> = (0..d).map(|i| i == at % d).collect();
         let (inverse, best) = case.problem().solve().unwrap();
-        let order = trace(&inverse, best.col_as_slice(0).to_vec(), &gone).order;
+        let order = trace(&inverse, vec![best.col_as_slice(0).to_vec()], &[1.0], &gone).order;
         prop_assert_eq!(order[0] as usize, at % d);
-        let rows = columns::remove(inverse, &best, &[gone], &[1.0], 1).unwrap();
+        let rows = columns::remove(inverse, &best, &[gone], &[1.0], 1, 1).unwrap();
         prop_assert_eq!(rows[0][at % d], 0.0);
     }
 }
@@ -174,11 +202,42 @@ fn groups_keep_the_zeros_that_they_have() {
     let zeros = |group: usize| (0..d).map(|i| (i == 3) != (group == 0)).collect::<Vec<_>>();
     let gone: Vec<_> = (0..2 * rows).map(|row| zeros(row / rows)).collect();
     for count in [0, 30, 31, 44, 59, 60] {
-        let found = layer::by_columns(&problems, solved(), &gone, &[1.0; 6], count).unwrap();
+        let found = layer::by_columns(&problems, solved(), &gone, &[1.0; 6], 1, count).unwrap();
         for (found, gone) in found.iter().flatten().zip(gone.iter().flatten()) {
             assert!(!gone || *found == 0.0, "{count}: a zero came back");
         }
         assert_eq!(found.iter().flatten().filter(|w| **w == 0.0).count(), count.max(30));
+    }
+}
+
+/// Inputs go for all rows of a block, whichever way they are chosen, and zeros of before stay.
+#[test]
+fn rows_of_a_block_lose_the_same_inputs() {
+    let (d, rows, block) = (10, 6, 4);
+    let problems: Vec<Problem> = (0..2).map(|group| Case::new(d, group).problems(rows)).collect();
+    let mut gone = vec![vec![false; d]; 2 * rows];
+    gone[1][3] = true;
+    gone[4][7] = true;
+    gone[5][7] = true;
+    for count in [0, 3, 20, 61, 118, 120] {
+        let solved = problems.iter().map(|problem| problem.solve().unwrap()).collect();
+        let scale = [1.0; 12];
+        let (_, exact) = layer::remove(&problems, &gone, &scale, block, count).unwrap();
+        let columns = layer::by_columns(&problems, solved, &gone, &scale, block, count).unwrap();
+        for found in [exact, columns] {
+            let zeros = found.iter().flatten().filter(|w| **w == 0.0).count();
+            // Each group and each part of its columns is rounded up to a whole block.
+            assert!(zeros >= count && zeros <= count.max(3) + 2 * (block - 1), "{count}: {zeros}");
+            for first in [0, 4, 6, 10] {
+                let rows = first..if first == 0 || first == 6 { first + 4 } else { first + 2 };
+                for q in 0..d {
+                    let left = || rows.clone().filter(|&row| !gone[row][q]);
+                    let zeros = left().filter(|&row| found[row][q] == 0.0).count();
+                    assert!(zeros == 0 || zeros == left().count(), "{count}: {rows:?} {q}");
+                    assert!(rows.clone().all(|row| !gone[row][q] || found[row][q] == 0.0));
+                }
+            }
+        }
     }
 }
 
@@ -191,8 +250,8 @@ fn what_columns_leave_is_solved_for_again() {
         let problems = [case.problem()];
         let gone = [vec![false; 12]];
         let solved = problems[0].solve().unwrap();
-        let unsolved = columns::remove(solved.0.clone(), &solved.1, &gone, &[1.0], 7).unwrap();
-        let found = layer::by_columns(&problems, vec![solved], &gone, &[1.0], 7).unwrap();
+        let unsolved = columns::remove(solved.0.clone(), &solved.1, &gone, &[1.0], 1, 7).unwrap();
+        let found = layer::by_columns(&problems, vec![solved], &gone, &[1.0], 1, 7).unwrap();
         let zeros = |row: &[f64]| row.iter().map(|w| *w == 0.0).collect::<Vec<_>>();
         assert_eq!(zeros(&found[0]), zeros(&unsolved[0]));
         let error = |row: &[f64]| case.objective(&DVector::from_column_slice(row));
@@ -209,10 +268,10 @@ fn what_is_finite_has_costs() {
     problem.hessian[(1, 1)] = -1.0;
     assert!(problem.solve().is_none() && problem.is_finite());
     let gone = [vec![false; 3]];
-    assert_eq!(layer::costs(&[problem], &gone).unwrap()[0][1], 0.0);
+    assert_eq!(layer::costs(&[problem], &gone, &[1.0], 1).unwrap()[0][1], 0.0);
     let mut problem = Case::new(3, 1).problem();
     problem.hessian[(1, 1)] = f64::NAN;
-    assert!(layer::costs(&[problem], &gone).is_none());
+    assert!(layer::costs(&[problem], &gone, &[1.0], 1).is_none());
 }
 
 /// Two inputs that are nearly the same: the larger weight is of no use without the smaller one's
@@ -229,7 +288,7 @@ fn correlated_inputs_need_one_weight() {
     case.t = case.x.transpose() * &case.dense;
     let problem = case.problem();
     let (inverse, best) = problem.solve().unwrap();
-    let order = trace(&inverse, best.col_as_slice(0).to_vec(), &[false; 3]).order;
+    let order = trace(&inverse, vec![best.col_as_slice(0).to_vec()], &[1.0], &[false; 3]).order;
     assert!(order[0] < 2, "removes one of the twins, not what stands alone");
     let error = |gone: u32, corrected: bool| {
         let kept = without(3, &[gone]);

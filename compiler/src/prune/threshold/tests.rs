@@ -91,8 +91,98 @@ fn a_weight_is_used_once_a_position() {
 
 #[test]
 fn lamp_scores_are_the_printed_ones() {
-    assert_eq!(lamp(&[1.0, -3.0, 2.0, 0.0]), [1.0 / 14.0, 1.0, 4.0 / 13.0, 0.0]);
+    assert_eq!(lamp(&[1.0, 9.0, 4.0, 0.0]), [1.0 / 14.0, 1.0, 4.0 / 13.0, 0.0]);
     assert_eq!(lamp(&[0.0, 0.0]), [0.0, 0.0]);
+}
+
+/// One dense layer of `rows` with these weights.
+fn rows_of(rows: u32, weights: &[f32]) -> Network {
+    let mut s = Sketch::new(Shape::vector(weights.len() as u32 / rows));
+    s.dense("fc", 0, rows);
+    s.network.tensors[0].data = weights.to_vec();
+    s.finish()
+}
+
+#[test]
+fn what_is_masked_in_part_counts_its_zeros() {
+    let network = rows_of(4, &[0.0, 1.0, 0.0, 1.0, 5.0, 1.0, -5.0, -1.0]);
+    let scores = magnitudes(&network).in_blocks(4);
+    let already = Masks::of_nonzeros(&network);
+    let keep =
+        |sparsity| masks(&network, &scores, sparsity, Scope::Global, &already).get(0).unwrap().to_vec();
+    let (as_it_is, one) = ([0, 1, 0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 1, 0, 1, 0]);
+    for (sparsity, kept) in [(0.0, as_it_is), (0.25, as_it_is), (0.26, one), (0.75, one), (0.76, [0; 8])] {
+        assert_eq!(keep(sparsity), kept.map(|keep| keep == 1), "{sparsity}");
+    }
+}
+
+#[test]
+fn a_layer_keeps_as_many_as_a_plan_says_in_whole_blocks() {
+    let weights: Vec<f32> = (1..=18).map(|i| i as f32).collect();
+    // Six rows of three: blocks of four rows and of two.
+    let network = rows_of(6, &weights);
+    let kept = |keep: usize| {
+        let scores = magnitudes(&network).in_blocks(4);
+        18 - pruned(
+            &network,
+            &masks_of_layers(&network, &scores, &[(0, keep)], &Masks::keep_all(&network)),
+            0,
+        )
+    };
+    assert_eq!([1, 2, 18].map(kept), [4, 4, 18]);
+    (1..=18).for_each(|keep| assert!((keep..keep + 4).contains(&kept(keep)), "{keep}"));
+}
+
+#[test]
+fn a_block_is_of_one_group_of_a_convolution() {
+    let pad = tfc_formats::op::Padding::default();
+    for (groups, block, together) in [(1, 4, 4), (6, 2, 1), (3, 2, 2), (3, 4, 1), (2, 1, 1)] {
+        let mut s = Sketch::new(Shape::new(6, 4, 4));
+        s.dense("fc", 0, 6);
+        let spec = tfc_formats::op::Conv2d {
+            out_channels: 6,
+            kernel: [3; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            pad,
+            groups,
+        };
+        s.network.nodes[0].op = Op::Conv2d(spec);
+        assert_eq!(rows_together(&s.network, 0, block), together, "{groups} {block}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The sums of magnitudes of a block at a column, compared as a person would.
+    #[test]
+    fn blocks_of_the_least_magnitude_go(
+        blocks in 1usize..5,
+        cols in 1usize..20,
+        block in prop::sample::select(vec![1u8, 2, 4]),
+        sparsity in 0.0f64..=1.0,
+        seed: u64,
+    ) {
+        let height = usize::from(block);
+        let len = blocks * height * cols;
+        let value = |at: usize| ((at as u64 + 1).wrapping_mul(seed | 1) >> 40) as f32 - (1u64 << 23) as f32;
+        let weights: Vec<f32> = (0..len).map(value).collect();
+        let network = rows_of((blocks * height) as u32, &weights);
+        let scores = magnitudes(&network).in_blocks(block);
+        let masks = masks(&network, &scores, sparsity, Scope::Layer, &Masks::keep_all(&network));
+        let all = vec![true; len];
+        let keep = masks.get(0).unwrap_or(&all);
+        let (mut gone, mut kept) = (Vec::new(), Vec::new());
+        for at in 0..blocks * cols {
+            let member = |row: usize| (at / cols * height + row) * cols + at % cols;
+            let sum: f64 = (0..height).map(|row| f64::from(weights[member(row)].abs())).sum();
+            prop_assert!((0..height).all(|row| keep[member(row)] == keep[member(0)]));
+            if keep[member(0)] { kept.push(sum) } else { gone.push(sum) }
+        }
+        prop_assert_eq!(gone.len(), (sparsity * len as f64 / height as f64).ceil() as usize);
+        prop_assert!(gone.iter().copied().fold(0.0, f64::max) <= kept.iter().copied().fold(f64::MAX, f64::min));
+    }
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub(in crate::kernels) trait Vector: Copy {
     /// Elements 0, 2, 4, ... of `self` and, behind them, of `b`.
     fn evens(self, b: Self) -> Self;
 
+    /// The first half of `self` and, behind it, of `b`.
+    fn halves(self, b: Self) -> Self;
+
     /// The bits that both have.
     fn and(self, b: Self) -> Self;
 
@@ -100,6 +103,11 @@ impl Vector for Portable {
     #[inline(always)]
     fn evens(self, b: Self) -> Self {
         [self[0], self[2], b[0], b[2]]
+    }
+
+    #[inline(always)]
+    fn halves(self, b: Self) -> Self {
+        [self[0], self[1], b[0], b[1]]
     }
 
     #[inline(always)]

@@ -80,9 +80,21 @@ fn evens_avx512(a: __m512, b: __m512) -> __m512 {
     _mm512_permutex2var_ps(a, index, b)
 }
 
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves_avx2(a: __m256, b: __m256) -> __m256 {
+    _mm256_permute2f128_ps::<0x20>(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn halves_avx512(a: __m512, b: __m512) -> __m512 {
+    _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b)
+}
+
 /// The functions of a vector by the intrinsics of its type.
 macro_rules! vector {
-    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $max:ident, $min:ident) => {
+    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $evens:ident, $halves:ident, $max:ident, $min:ident) => {
         impl Vector for $vector {
             const LANES: usize = $lanes;
             const REGISTERS: usize = $registers;
@@ -129,6 +141,12 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn halves(self, b: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $halves(self, b) }
+            }
+
+            #[inline(always)]
             fn and(self, b: Self) -> Self {
                 // SAFETY: as above.
                 unsafe { $and(self, b) }
@@ -160,6 +178,7 @@ vector!(
     _mm256_add_ps,
     _mm256_and_ps,
     evens_avx2,
+    halves_avx2,
     _mm256_max_ps,
     _mm256_min_ps
 );
@@ -174,6 +193,7 @@ vector!(
     _mm512_add_ps,
     _mm512_and_ps,
     evens_avx512,
+    halves_avx512,
     _mm512_max_ps,
     _mm512_min_ps
 );

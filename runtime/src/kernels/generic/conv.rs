@@ -1,4 +1,5 @@
-//! Convolution with a row of the matrix as a list of (input offset, weight).
+//! Convolution with a row of the matrix as a list of (input offset, weight), or several rows that
+//! share their offsets, so that what is loaded serves all of them.
 //!
 //! Kernel size, dilation and groups exist only in the offsets. With stride 1 the outputs of a
 //! channel are positions of the *flattened* padded input plane: output row `y` starts
@@ -8,9 +9,10 @@
 use half::f16;
 
 use super::needs;
+use super::taps::Taps;
 use crate::kernels::Conv;
 use crate::kernels::arch::Vector;
-use crate::kernels::weights::{ROOM, Value, columns};
+use crate::kernels::weights::{ROOM, Value};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
 use tfc_formats::artifact::{Columns, Needs, Values};
@@ -24,17 +26,16 @@ const LONGEST: usize = 96;
 
 /// Whether the horizontal stride is at most 2 and columns divide fast.
 pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
-    job.spec.stride[1] <= 2 && Taps::of(&job.spec, job.x.at, 0, job.weights.cols).is_some()
+    job.spec.stride[1] <= 2 && Taps::of(&job.spec, job.x.at, job.weights.cols).is_some()
 }
 
 /// Any kernel, dilation, padding and grouping.
 #[inline(always)]
 pub(in crate::kernels) fn conv<M: Vector, const NEEDS: u32>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
-    let most = if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
-        M::SUMS / BLOCK
-    } else {
-        M::SUMS / 2 * 3
+    let most = match if job.weights.dense { BLOCK } else { job.weights.rows.block() } {
+        1 => M::SUMS / 2 * 3,
+        block => M::SUMS / block,
     };
     match (job.spec.stride[1], lines.tile(most)) {
         (1, 96) if M::SUMS / 2 * 3 >= 96 => run::<M, NEEDS, 6, 16, 1>(job, lines),
@@ -85,117 +86,135 @@ impl Lines {
     }
 }
 
-/// From a column of the matrix to an offset in the input.
-struct Taps {
-    kernel: Divisor,
-    row: Divisor,
-    /// From one input channel, tap row and tap column to the next.
-    steps: [u32; 3],
-    /// Of the first tap of a group's first channel.
-    base: u32,
-}
-
-impl Taps {
-    /// Taps of group `group`. `cols` is the number of columns of the matrix.
-    fn of(spec: &Conv2d, x: Layout, group: usize, cols: usize) -> Option<Self> {
-        let [kh, kw] = spec.kernel.map(u32::from);
-        let [dh, dw] = spec.dilation.map(usize::from);
-        let group_in = x.c.checked_div(spec.groups as usize)?;
-        let corner =
-            (x.top.checked_sub(spec.pad.top.into())?) * x.row + x.left.checked_sub(spec.pad.left.into())?;
-        let u32 = |n: usize| u32::try_from(n).ok();
-        Some(Self {
-            kernel: Divisor::new(kh * kw, cols)?,
-            row: Divisor::new(kw, cols)?,
-            steps: [u32(x.plane)?, u32(dh * x.row)?, u32(dw)?],
-            base: u32(group * group_in * x.plane + corner)?,
-        })
-    }
-
-    /// Writes the offsets of a row's entries.
-    #[inline(always)]
-    fn offsets(&self, row: Columns<'_>, out: &mut [u32]) {
-        columns(row, out);
-        out.iter_mut().for_each(|column| *column = self.offset(*column));
-    }
-
-    #[inline(always)]
-    fn offset(&self, column: u32) -> u32 {
-        let (channel, tap) = self.kernel.divide(column);
-        let (ky, kx) = self.row.divide(tap);
-        let [plane, row, col] = self.steps;
-        let at = channel.wrapping_mul(plane).wrapping_add(ky.wrapping_mul(row));
-        self.base.wrapping_add(at).wrapping_add(kx.wrapping_mul(col))
-    }
-}
-
-/// Division of column numbers by a constant of the layer, as a multiplication with its
-/// reciprocal: exact while `n * divisor < 2^32`.
-struct Divisor {
-    divisor: u32,
-    reciprocal: u64,
-}
-
-impl Divisor {
-    /// For numbers below `bound`.
-    fn new(divisor: u32, bound: usize) -> Option<Self> {
-        let exact = (bound as u64).checked_mul(divisor.into())? < 1 << 32;
-        (exact && divisor > 0).then(|| Self { divisor, reciprocal: (1u64 << 32).div_ceil(divisor.into()) })
-    }
-
-    #[inline(always)]
-    fn divide(&self, n: u32) -> (u32, u32) {
-        let quotient = ((u64::from(n) * self.reciprocal) >> 32) as u32;
-        (quotient, n.wrapping_sub(quotient.wrapping_mul(self.divisor)))
-    }
-}
-
 #[inline(always)]
 fn run<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
 ) -> Option<()> {
-    let (cols, groups) = (job.weights.cols, job.spec.groups as usize);
-    let group_out = job.out.at.c.checked_div(groups)?;
+    let taps = Taps::of(&job.spec, job.x.at, job.weights.cols)?;
+    let group_out = job.out.at.c.checked_div(job.spec.groups as usize)?;
+    if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
+        dense::<M, NEEDS, N, L, S>(job, lines, taps, group_out)
+    } else {
+        sparse::<M, NEEDS, N, L, S>(job, lines, taps, group_out)
+    }
+}
+
+/// A matrix of which every column is stored: offsets are found once a group, and four output
+/// channels share what is loaded.
+#[inline(always)]
+fn dense<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
+    job: &mut Conv<'_>,
+    lines: Lines,
+    taps: Taps,
+    group_out: usize,
+) -> Option<()> {
+    let cols = job.weights.cols;
     let scratch = core::mem::take(&mut job.scratch);
+    let (offsets, room) = split(scratch, cols, 1)?;
     let mut rows = job.weights.rows.clone();
-    for group in 0..groups {
-        let taps = Taps::of(&job.spec, job.x.at, group, cols)?;
+    for group in 0..job.spec.groups as usize {
+        taps.offsets(group, Columns::All, offsets);
         let (mut o, end) = (group * group_out, (group + 1) * group_out);
-        // In a dense matrix every column is stored: offsets are found once a group, and four
-        // output channels share what is loaded.
-        if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
-            let (offsets, _) = split(scratch, cols)?;
-            taps.offsets(Columns::All, offsets);
-            // A constant, so that no code comes of tiles too long for the registers.
-            while BLOCK * N * L <= M::SUMS && end - o >= BLOCK {
-                let mut next = || rows.next().map(|row| row.values);
-                let mut room = [[0.0; ROOM]; BLOCK];
-                match [next()?, next()?, next()?, next()?] {
-                    [Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)] if cols > ROOM => {
-                        channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
-                    }
-                    values => {
-                        let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
-                        for ((wide, room), values) in wide.iter_mut().zip(&mut room).zip(values) {
-                            *wide = widened(values, room);
-                        }
-                        channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
-                    }
+        // A constant, so that no code comes of tiles too long for the registers.
+        while BLOCK * N * L <= M::SUMS && end - o >= BLOCK {
+            let mut next = || rows.next().map(|row| row.values);
+            let mut room = [[0.0; ROOM]; BLOCK];
+            match [next()?, next()?, next()?, next()?] {
+                [Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)] if cols > ROOM => {
+                    channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
                 }
-                o += BLOCK;
+                values => {
+                    let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
+                    for ((wide, room), values) in wide.iter_mut().zip(&mut room).zip(values) {
+                        *wide = widened(values, room);
+                    }
+                    channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
+                }
             }
+            o += BLOCK;
         }
         for o in o..end {
-            let row = rows.next()?;
-            let (offsets, room) = split(scratch, row.values.len())?;
-            if !job.weights.dense {
-                taps.offsets(row.columns, offsets);
-            }
-            channels::<M, _, NEEDS, 1, N, L, S>(job, lines, o, offsets, [widened(row.values, room)])?;
+            let values = widened(rows.next()?.values, room);
+            channels::<M, _, NEEDS, 1, N, L, S>(job, lines, o, offsets, [values])?;
         }
     }
     Some(())
+}
+
+/// Blocks of rows, each with offsets of its own: the output channels of a block share what is
+/// loaded.
+#[inline(always)]
+fn sparse<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
+    job: &mut Conv<'_>,
+    lines: Lines,
+    taps: Taps,
+    group_out: usize,
+) -> Option<()> {
+    let scratch = core::mem::take(&mut job.scratch);
+    let mut rows = job.weights.rows.clone();
+    let block = rows.block();
+    for o in (0..job.out.at.c).step_by(block.max(1)) {
+        let ([n], columns, values) = rows.next_blocks::<1>()?;
+        let (offsets, room) = split(scratch, n, block)?;
+        let values: &[f32] = if block == 1 { widened(values, room) } else { by_row(values, block, room) };
+        let end = job.out.at.c.min(o + block);
+        let group = o.checked_div(group_out)?;
+        taps.offsets(group, columns, offsets);
+        // As above, constants first.
+        match block {
+            4 if needs::<NEEDS>(Needs::BLOCKS)
+                && 4 * N * L <= M::SUMS
+                && end - o == 4
+                && end <= (group + 1) * group_out =>
+            {
+                channels::<M, _, NEEDS, 4, N, L, S>(job, lines, o, offsets, rows_of(values, n)?)?;
+            }
+            2 if needs::<NEEDS>(Needs::BLOCKS)
+                && 2 * N * L <= M::SUMS
+                && end - o == 2
+                && end <= (group + 1) * group_out =>
+            {
+                channels::<M, _, NEEDS, 2, N, L, S>(job, lines, o, offsets, rows_of(values, n)?)?;
+            }
+            _ => {
+                // A row, or a block that is cut off or reaches over groups.
+                for (row, o) in (o..end).enumerate() {
+                    if row > 0 {
+                        taps.offsets(o.checked_div(group_out)?, columns, offsets);
+                    }
+                    let [values] = rows_of(values.get(row * n..)?, n)?;
+                    channels::<M, _, NEEDS, 1, N, L, S>(job, lines, o, offsets, [values])?;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// Values of the rows of a block as f32, one row behind the other, in `room`.
+fn by_row<'a>(values: Values<'_>, block: usize, room: &'a mut [f32]) -> &'a [f32] {
+    fn part<V: Value>(values: &[V], block: usize, room: &mut [f32]) {
+        let n = values.len().checked_div(block).unwrap_or(0);
+        for (row, room) in room.chunks_exact_mut(n.max(1)).enumerate() {
+            let values = values.iter().skip(row).step_by(block);
+            room.iter_mut().zip(values).for_each(|(to, value)| *to = value.f32());
+        }
+    }
+    match values {
+        Values::F32(v) => part(v, block, room),
+        Values::F16(v) => part(v, block, room),
+    }
+    room
+}
+
+/// The first `R` rows of `n` values.
+fn rows_of<const R: usize>(values: &[f32], n: usize) -> Option<[&[f32]; R]> {
+    let mut rows: [&[f32]; R] = [&[]; R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = values.get(r * n..(r + 1) * n)?;
+    }
+    Some(rows)
 }
 
 /// Values as f32, those of halves in `room`.
@@ -207,10 +226,10 @@ fn widened<'a>(values: Values<'a>, room: &'a mut [f32]) -> &'a [f32] {
     }
 }
 
-/// Scratch as `n` offsets and `n` values.
-fn split(scratch: &mut [f32], n: usize) -> Option<(&mut [u32], &mut [f32])> {
+/// Scratch as `n` offsets and `n` values for each row of a block.
+fn split(scratch: &mut [f32], n: usize, block: usize) -> Option<(&mut [u32], &mut [f32])> {
     let (offsets, values) = scratch.split_at_mut_checked(n)?;
-    Some((bytemuck::try_cast_slice_mut(offsets).ok()?, values.get_mut(..n)?))
+    Some((bytemuck::try_cast_slice_mut(offsets).ok()?, values.get_mut(..n.checked_mul(block)?)?))
 }
 
 /// Output channels `o..o + R`, which share their offsets.
@@ -360,24 +379,4 @@ fn copy_at_least(to: &mut [f32], from: &[f32], least: f32) {
     let at_least = |x: f32| if x < least { least } else { x };
     to.iter_mut().zip(from).for_each(|(to, from)| *to = from.map(at_least));
     to_tail.iter_mut().zip(from_tail).for_each(|(to, from)| *to = at_least(*from));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Divisor;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_divisor_divides_all_numbers_that_it_accepts(divisor in 1u32..70_000, bound in 1usize..5_000_000, n: u32) {
-            match Divisor::new(divisor, bound) {
-                Some(by) => {
-                    for n in [n % bound as u32, bound as u32 - 1, divisor.min(bound as u32) - 1] {
-                        prop_assert_eq!(by.divide(n), (n / divisor, n % divisor));
-                    }
-                }
-                None => prop_assert!(bound as u64 * u64::from(divisor) >= 1 << 32),
-            }
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 mod conv;
 mod dense;
+mod taps;
 
 use tfc_formats::artifact::Needs;
 

@@ -4,7 +4,8 @@ pub(crate) mod lenet;
 
 use half::f16;
 use tfc_formats::artifact::{
-    AlignedBytes, Array, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer, scratch_len,
+    AlignedBytes, Array, BLOCKS, ColumnIndex, Dtype, Header, Matrix, Step, Storage, Value, Writer,
+    scratch_len,
 };
 use tfc_formats::op::{Activation, Op, Padding, Shape};
 use tfc_formats::preprocess::Preprocess;
@@ -15,14 +16,18 @@ use tfc_runtime::Model;
 pub(crate) struct Encoding {
     /// `None` for all elements, else the type of column indices: `U8` for deltas.
     pub(crate) index: Option<Dtype>,
+    /// Rows that share their columns, where not all elements are stored.
+    pub(crate) block: u8,
     pub(crate) half: bool,
 }
 
 impl Encoding {
     /// Every combination.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let indices = [None, Some(Dtype::U8), Some(Dtype::U16), Some(Dtype::U32)];
-        indices.into_iter().flat_map(|index| [false, true].map(|half| Self { index, half }))
+        let sparse = [Dtype::U8, Dtype::U16, Dtype::U32].map(Some).into_iter();
+        let sparse = sparse.flat_map(|index| BLOCKS.map(|block| (index, block)));
+        let both = |(index, block)| [false, true].map(|half| Self { index, block, half });
+        core::iter::once((None, 1)).chain(sparse).flat_map(both)
     }
 }
 
@@ -90,20 +95,23 @@ impl Builder {
             return Matrix { rows, cols, storage: Storage::Dense { values } };
         };
         let (mut row_len, mut index, mut values) = (vec![], vec![], vec![]);
-        for row in elements.chunks(cols as usize) {
+        let (block, cols_len) = (usize::from(encoding.block), cols as usize);
+        for rows in elements.chunks(block * cols_len) {
             let (start, mut column) = (index.len(), 0);
-            for (c, v) in (0u32..).zip(row).filter(|(_, v)| **v != 0.0) {
+            let at = |c: u32| (0..block).map(move |row| rows.get(row * cols_len + c as usize).copied());
+            for c in (0..cols).filter(|&c| at(c).flatten().any(|v| v != 0.0)) {
                 if dtype == Dtype::U8 {
                     while c - column > 255 {
                         index.push(255);
-                        values.push(0.0);
+                        values.extend(vec![0.0; block]);
                         column += 255;
                     }
                     index.push(c - column);
                 } else {
                     index.push(c);
                 }
-                values.push(*v);
+                // Rows that the matrix does not have are not to be seen.
+                values.extend(at(c).map(|v| v.unwrap_or(9.0)));
                 column = c;
             }
             row_len.push((index.len() - start) as u32);
@@ -118,7 +126,7 @@ impl Builder {
         };
         let row_len = self.writer.u16s(&narrow(&row_len));
         let values = self.floats(&values, encoding.half);
-        Matrix { rows, cols, storage: Storage::Csr { row_len, index, values } }
+        Matrix { rows, cols, storage: Storage::Csr { block: encoding.block, row_len, index, values } }
     }
 
     pub(crate) fn step(
@@ -146,8 +154,12 @@ impl Builder {
         params: &[Array],
         activation: Option<Activation>,
     ) {
-        let longest = matrix.map_or(0, |matrix| matrix.cols);
-        self.scratch = self.scratch.max(scratch_len(&op, longest).unwrap());
+        let (longest, block) = match matrix {
+            Some(Matrix { cols, storage: Storage::Csr { block, .. }, .. }) => (cols, block),
+            Some(Matrix { cols, .. }) => (cols, 1),
+            None => (0, 1),
+        };
+        self.scratch = self.scratch.max(scratch_len(&op, longest, block).unwrap());
         self.steps.push(Step {
             name: op.name(),
             op,
