@@ -14,6 +14,7 @@ use tfc_formats::op::Activation;
 
 use super::Kernels;
 use super::arch::{Kernel, Tap, Taps, Vector, load, store};
+use crate::model::EVERYTHING;
 use crate::ops::activation;
 
 /// Most vectors of a tile whose channels come one at a time.
@@ -252,7 +253,7 @@ impl Planes<'_> {
             }
             other => {
                 store(sums, to)?;
-                activation::apply(other, to.get_mut(..N * V::LANES)?);
+                activation::apply::<EVERYTHING>(other, to.get_mut(..N * V::LANES)?);
                 return Some(());
             }
         }
@@ -274,6 +275,6 @@ fn put_part<V: Vector, const N: usize>(
         all.iter_mut().zip(residual).for_each(|(sum, x)| *sum += x);
     }
     crate::ops::copy(to, &all);
-    activation::apply(op, to);
+    activation::apply::<EVERYTHING>(op, to);
     Some(())
 }

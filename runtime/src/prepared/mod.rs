@@ -17,7 +17,7 @@ use crate::input;
 use crate::kernels::Kernels;
 use crate::kernels::grid::GridMeans;
 use crate::kernels::pool::{Fold, Means, Windows};
-use crate::model::Model;
+use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs};
 use crate::tensor::{LINE, Tensor, TensorMut};
 use plan::{Plan, Task, Work};
@@ -205,7 +205,7 @@ fn run_work(
                 ops::pool::divide(*spec, x, &mut out);
             }
             if activation.is_some() {
-                out.for_rows(|row| ops::activation::apply(*activation, row));
+                out.for_rows(|row| ops::activation::apply::<EVERYTHING>(*activation, row));
             }
             Some(())
         }
@@ -229,7 +229,7 @@ fn run_work(
                 zero: 0.0,
                 scratch,
             };
-            ops::run(step, work)
+            ops::run::<EVERYTHING>(step, work)
         }
     }
 }
