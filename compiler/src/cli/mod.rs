@@ -49,7 +49,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Compile(compile::Args),
+    Compile(Box<compile::Args>),
     Train(train::Args),
     Inspect(inspect::Args),
     Run(run::Args),

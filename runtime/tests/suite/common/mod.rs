@@ -132,7 +132,7 @@ impl Builder {
             name: "test",
             producer: "tests",
             preprocess,
-            quantize: heapless::Vec::new(),
+            quantize: [].into_iter().collect(),
             input: moved(input),
             output: moved(output),
             arena_len: scratch + self.end,
