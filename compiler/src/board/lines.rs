@@ -66,14 +66,14 @@ pub(super) fn read(program: &str, printed: &str, counted: Option<&[u64]>) -> Res
         unit: unit.ok_or_else(|| wrong("the unit of costs", last))?,
         load: median(&mut costs.load).ok_or_else(|| wrong("the cost of loading", last))?,
         run: median(&mut costs.run).ok_or_else(|| wrong("the cost of a run", last))?,
-        steps: costs.steps.iter_mut().filter_map(median).collect(),
+        steps: costs.steps.iter_mut().filter_map(|costs| median(costs)).collect(),
         arena: memory.map(|(arena, _)| arena),
         stack: memory.map(|(_, stack)| stack),
         output: output.ok_or_else(|| wrong("the output of the model", last))?,
     })
 }
 
-fn median(costs: &mut Vec<u64>) -> Option<u64> {
+fn median(costs: &mut [u64]) -> Option<u64> {
     costs.sort_unstable();
     costs.get(costs.len() / 2).copied()
 }

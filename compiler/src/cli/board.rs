@@ -112,7 +112,7 @@ fn compare(measured: Measured, expected: &[f32]) -> Outcome {
 fn check(row: &Row) -> Result<()> {
     match row.outcome {
         // A NaN is no small difference.
-        Outcome::Ran { differs, .. } if !(differs <= TOLERANCE) => Err(CheckFailed(format!(
+        Outcome::Ran { differs, .. } if differs > TOLERANCE || differs.is_nan() => Err(CheckFailed(format!(
             "{}: its outputs differ from those here by {differs:.1e} of the largest",
             row.name
         ))
@@ -244,7 +244,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
