@@ -155,48 +155,43 @@ impl Grid {
 #[derive(Clone, Debug)]
 pub(crate) struct HaloCopies {
     channels: usize,
-    /// Elements from one channel to the next, and from one row of vectors to the next.
     plane: usize,
-    row: usize,
-    copies: Vec<HaloCopy>,
-}
-
-/// A rectangle of vectors that is copied with the lanes moved.
-#[derive(Clone, Copy, Debug)]
-struct HaloCopy {
-    from: usize,
-    to: usize,
-    /// Rows and columns of vectors.
-    extent: [usize; 2],
-    permutation: [u32; LINE],
+    /// Vectors of a channel: from, to, and by which of the permutations.
+    copies: Vec<[usize; 3]>,
+    permutations: Vec<[u32; LINE]>,
 }
 
 impl HaloCopies {
     /// `None` where there is no halo.
     pub(crate) fn new(grid: &Grid) -> Option<Self> {
-        let spread = grid.spread();
-        // By tiles: each part of the halo that lies in one tile's distance is a rectangle.
-        let parts = |axis: usize| {
-            let (tile, halo) = (grid.tile[axis] as isize, grid.halo[axis]);
-            let (start, end) = (-(halo.before as isize), tile + halo.behind as isize);
-            (start.div_euclid(tile)..=(end - 1).div_euclid(tile))
-                .map(move |moved| (moved, start.max(moved * tile)..end.min((moved + 1) * tile)))
+        let (spread, [rows, cols]) = (grid.spread(), grid.tile);
+        let mut all = Self {
+            channels: grid.channels,
+            plane: spread.plane,
+            copies: Vec::new(),
+            permutations: Vec::new(),
         };
-        let mut copies = Vec::new();
-        for (down, rows) in parts(0) {
-            for (right, cols) in parts(1).filter(|(right, _)| [down, *right] != [0, 0]) {
-                let place = |at| (spread.first as isize + grid.offset(at)) as usize;
-                let [tall, wide] = grid.tile.map(|n| n as isize);
-                copies.push(HaloCopy {
-                    from: place([rows.start - down * tall, cols.start - right * wide]),
-                    to: place([rows.start, cols.start]),
-                    extent: [rows.len(), cols.len()],
-                    permutation: grid.moved([down, right]),
+        let range = |axis: usize| {
+            -(grid.halo[axis].before as isize)..(grid.tile[axis] + grid.halo[axis].behind) as isize
+        };
+        for i in range(0) {
+            for j in range(1) {
+                let [rows, cols] = [rows as isize, cols as isize];
+                let moved = [i.div_euclid(rows), j.div_euclid(cols)];
+                if moved == [0, 0] {
+                    continue;
+                }
+                let permutation = grid.moved(moved);
+                let known = all.permutations.iter().position(|known| *known == permutation);
+                let number = known.unwrap_or_else(|| {
+                    all.permutations.push(permutation);
+                    all.permutations.len() - 1
                 });
+                let place = |at| (spread.first as isize + grid.offset(at)) as usize;
+                all.copies.push([place([i.rem_euclid(rows), j.rem_euclid(cols)]), place([i, j]), number]);
             }
         }
-        let Spread { row, plane, .. } = spread;
-        (!copies.is_empty()).then_some(Self { channels: grid.channels, plane, row, copies })
+        (!all.copies.is_empty()).then_some(all)
     }
 
     /// Fills the halo of `x`; `None` if it is too short.
@@ -229,17 +224,9 @@ impl Kernel for Copy<'_> {
     fn run<V: Vector>(self) -> Option<()> {
         let copies = self.copies;
         for x in self.x.chunks_exact_mut(copies.plane).take(copies.channels) {
-            for copy in &copies.copies {
-                // A copy, which stores to the value do not change: its vector stays in a register.
-                let permutation = copy.permutation;
-                let [rows, cols] = copy.extent;
-                for i in 0..rows {
-                    let (from, to) = (copy.from + i * copies.row, copy.to + i * copies.row);
-                    for j in 0..cols {
-                        let [vector] = load::<V, 1>(x.get(from + j * V::LANES..)?)?;
-                        store([vector.permute(&permutation)], x.get_mut(to + j * V::LANES..)?)?;
-                    }
-                }
+            for [from, to, permutation] in &copies.copies {
+                let [vector] = load::<V, 1>(x.get(*from..)?)?;
+                store([vector.permute(copies.permutations.get(*permutation)?)], x.get_mut(*to..)?)?;
             }
         }
         Some(())
