@@ -103,7 +103,7 @@ fn compare(measured: Measured, expected: &[f32]) -> Outcome {
     let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs() / largest);
     let differs = match found.len() == expected.len() {
         _ if same_bits => 0.0,
-        true => differences.fold(0.0, |most, d| if d <= most { most } else { d }),
+        true => differences.fold(0.0, |most, d| if d <= most || most.is_nan() { most } else { d }),
         false => f32::INFINITY,
     };
     Outcome::Ran { measured, same_bits, differs }
