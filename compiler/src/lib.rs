@@ -1,6 +1,7 @@
 //! `tfc`: prunes, factorizes and fine-tunes trained networks and writes them as `.tfc` files.
 
 pub mod bench;
+pub mod board;
 pub mod cli;
 pub mod compile;
 pub mod device;

@@ -12,6 +12,8 @@ pub enum ModelError {
     Artifact(ArtifactError),
     /// The network's input or output does not fit the address space of this device.
     TooLarge,
+    /// This program was built for models that need less.
+    Needs,
 }
 
 impl From<ArtifactError> for ModelError {
@@ -25,6 +27,9 @@ impl Display for ModelError {
         match self {
             Self::Artifact(error) => error.fmt(f),
             Self::TooLarge => f.write_str("the network does not fit the address space of this device"),
+            Self::Needs => {
+                f.write_str("the model needs ops or encodings that this program was built without")
+            }
         }
     }
 }
@@ -33,7 +38,7 @@ impl core::error::Error for ModelError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Artifact(error) => Some(error),
-            Self::TooLarge => None,
+            Self::TooLarge | Self::Needs => None,
         }
     }
 }

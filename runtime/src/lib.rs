@@ -73,5 +73,6 @@ pub use ops::activation::activate;
 pub use prepared::{PrepareError, Prepared, PreparedSession};
 pub use session::Session;
 pub use tensor::{Stored, Tensor};
-pub use tfc_formats::artifact::{Artifact, Header, Step};
+pub use tfc_formats::artifact::{Artifact, Header, Needs, Step};
+pub use tfc_formats::include_model as include_file;
 pub use tfc_formats::op::Shape;

@@ -1,11 +1,17 @@
-use tfc_formats::artifact::{Artifact, Header};
+use tfc_formats::artifact::{Artifact, Header, Needs};
 use tfc_formats::op::Shape;
 
 use crate::error::ModelError;
 
+/// Bits of [`Needs::ALL`].
+pub(crate) const EVERYTHING: u32 = Needs::ALL.bits();
+
 /// A checked model. It borrows the bytes of the file and copies nothing.
+///
+/// `NEEDS` are bits of [`Needs`]: no code is linked for what is not among them. [`new`](Self::new) is
+/// for any model, [`include_model!`](crate::include_model) for one.
 #[derive(Clone, Debug)]
-pub struct Model<'a> {
+pub struct Model<'a, const NEEDS: u32 = EVERYTHING> {
     artifact: Artifact<'a>,
     arena_len: usize,
 }
@@ -14,7 +20,17 @@ impl<'a> Model<'a> {
     /// Checks a `.tfc` file: the only place where it is checked. `file` begins at a multiple of
     /// 4 in memory (for a file in flash, see [`include_model!`](tfc_formats::include_model)).
     pub fn new(file: &'a [u8]) -> Result<Self, ModelError> {
+        Self::of_needs(file)
+    }
+}
+
+impl<'a, const NEEDS: u32> Model<'a, NEEDS> {
+    /// As [`new`](Model::new), for models that need no more than `NEEDS`.
+    pub fn of_needs(file: &'a [u8]) -> Result<Self, ModelError> {
         let artifact = Artifact::parse(file)?;
+        if !Needs::from_bits(NEEDS).contains(artifact.needs()) {
+            return Err(ModelError::Needs);
+        }
         let arena_len = artifact.header().arena_len.try_into().map_err(|_| ModelError::TooLarge)?;
         Ok(Self { artifact, arena_len })
     }
@@ -43,4 +59,14 @@ impl<'a> Model<'a> {
     pub fn artifact(&self) -> &Artifact<'a> {
         &self.artifact
     }
+}
+
+/// Puts a `.tfc` file into the program: a `Result<Model, ModelError>` with which no more is linked
+/// than that model needs. The path is relative to the source file, as in `include_bytes!`.
+#[macro_export]
+macro_rules! include_model {
+    ($path:expr $(,)?) => {{
+        const NEEDS: u32 = $crate::Needs::of_file(include_bytes!($path)).bits();
+        $crate::Model::<NEEDS>::of_needs($crate::include_file!($path))
+    }};
 }

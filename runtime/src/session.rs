@@ -1,32 +1,32 @@
 use core::ops::Range;
 
-use tfc_formats::artifact::{Element, Step, Value};
+use tfc_formats::artifact::{Element, Needs, Step, Value};
 
 use crate::error::{RunError, SessionError};
 use crate::input;
 use crate::kernels::Kernels;
-use crate::model::Model;
+use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs, Work};
 use crate::tensor::{Layout, Number, Stored, Tensor, TensorMut, number};
 
 /// A model with the memory that it runs in. Any number of sessions share a model.
 #[derive(Debug)]
-pub struct Session<'m, 'a> {
-    model: &'m Model<'m>,
+pub struct Session<'m, 'a, const NEEDS: u32 = EVERYTHING> {
+    model: &'m Model<'m, NEEDS>,
     arena: &'a mut [u8],
     kernels: Kernels,
 }
 
-impl<'m, 'a> Session<'m, 'a> {
+impl<'m, 'a, const NEEDS: u32> Session<'m, 'a, NEEDS> {
     /// `arena` has at least [`Model::arena_len`] bytes, of any content, and begins at a multiple of
     /// 16; [`AlignedArena`](crate::AlignedArena) does.
-    pub fn new(model: &'m Model<'m>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+    pub fn new(model: &'m Model<'m, NEEDS>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
         Self::with_kernels(model, arena, Kernels::best())
     }
 
     /// As [`new`](Self::new), with other kernels than the fastest.
     pub fn with_kernels(
-        model: &'m Model<'m>,
+        model: &'m Model<'m, NEEDS>,
         arena: &'a mut [u8],
         kernels: Kernels,
     ) -> Result<Self, SessionError> {
@@ -159,9 +159,11 @@ impl<'m, 'a> Session<'m, 'a> {
     }
 
     fn run_step(&mut self, step: &Step<'_>) -> Option<()> {
+        let needs = |need| Needs::from_bits(NEEDS).contains(need);
         match step.output.element {
-            Element::F32 => ops::run(step, self.work(step)?),
-            Element::I8 { .. } => ops::run_i8(step, self.work(step)?),
+            Element::F32 if needs(Needs::FLOATS) => ops::run::<NEEDS>(step, self.work(step)?),
+            Element::I8 { .. } if needs(Needs::BYTES) => ops::run_i8::<NEEDS>(step, self.work(step)?),
+            _ => None,
         }
     }
 

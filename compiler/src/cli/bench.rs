@@ -1,8 +1,10 @@
-//! `tfc bench`: latency on this machine, beside the same network dense, other artifacts or other engines.
+//! `tfc bench`: latency on this machine, beside the same network dense, other artifacts or other engines;
+//! or cost on another machine.
 
 use std::path::PathBuf;
 
 use crate::bench::{Latency, latencies, ramp};
+use crate::board::BOARDS;
 use crate::encode::densify;
 use crate::peers::compare;
 use crate::report::{Align, bytes, table};
@@ -10,7 +12,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::output::{emit, emit_and_check};
-use super::{CheckFailed, Global, artifact, check_number, peers};
+use super::{CheckFailed, Global, artifact, board, check_number, peers};
 
 /// Longest measurement, a day.
 const MOST_SECONDS: f64 = 86_400.0;
@@ -24,19 +26,37 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
     /// How long to measure, all artifacts together.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 4.0, conflicts_with = "on")]
     seconds: f64,
     /// Time other inference engines beside it instead, on the ONNX file that it was compiled from: a
     /// folder with the Python virtual environments main (onnxruntime, openvino, MNN, onnx) and
     /// deepsparse.
-    #[arg(long, value_name = "DIR", conflicts_with = "against")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["against", "on"])]
     peers: Option<PathBuf>,
     /// The ONNX file for --peers [default: the artifact's name with extension .onnx].
     #[arg(long, value_name = "FILE", requires = "peers")]
     onnx: Option<PathBuf>,
+    /// Count instructions on a board that QEMU emulates, or measure on a real one (probe:CHIP) or by
+    /// ssh (ssh:user@host), instead of on this machine.
+    #[arg(long, value_name = "BOARD", long_help = on_help())]
+    on: Option<String>,
+    /// Sources of the programs for boards [default: examples/cortex-m of the checkout around the
+    /// current folder or this program].
+    #[arg(long, value_name = "DIR", requires = "on")]
+    firmware: Option<PathBuf>,
     /// Exit with status 1 if the median is not this many times faster than each of the others.
-    #[arg(long, value_name = "RATIO")]
+    #[arg(long, value_name = "RATIO", conflicts_with = "on")]
     min_speedup: Option<f64>,
+}
+
+fn on_help() -> String {
+    let boards = BOARDS.iter().map(|board| format!("  {}: {}\n", board.name, board.core));
+    format!(
+        "Count instructions on a board that QEMU emulates, or measure on a real one, instead of on this \
+         machine. Outputs are compared with those of this machine.\n{}  probe:CHIP: a microcontroller behind \
+         a debug probe, by probe-rs\n  ssh:user@host: Linux on aarch64 or armv7, a Raspberry Pi",
+        boards.collect::<String>()
+    )
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +93,9 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     if args.against.is_empty() {
         files.push(densify(&artifact)?);
         names.push("the same steps, dense f32".into());
+    }
+    if let Some(place) = &args.on {
+        return board::run(place, args.firmware.as_deref(), &names, &files, global);
     }
     let elements = artifact.header().input.shape.elements().unwrap_or(0) as usize;
     let input = ramp(elements);

@@ -5,6 +5,7 @@
 
 mod artifact;
 mod bench;
+mod board;
 mod compile;
 mod completions;
 mod data;

@@ -3,8 +3,8 @@
 use super::csr::RowLens;
 use super::layout::ALIGNMENT;
 use super::{
-    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, Matrix, Step,
-    StepError, Storage, Value, ValueError, integer, output_scratch_len, scratch_len,
+    Array, Artifact, ArtifactError, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, Matrix, Needs,
+    Step, StepError, Storage, Value, ValueError, integer, output_scratch_len, scratch_len,
 };
 use crate::op::{Op, Padding, Shape};
 
@@ -34,6 +34,7 @@ pub(super) fn check(artifact: &Artifact<'_>, file_len: u32) -> Result<(), Artifa
         return Err(ArtifactError::OutputScratch);
     }
 
+    let mut needs = Needs::NONE;
     let mut budget = u64::from(file_len) * SHARING;
     let mut steps = artifact.steps();
     for step in 0..header.steps {
@@ -41,9 +42,13 @@ pub(super) fn check(artifact: &Artifact<'_>, file_len: u32) -> Result<(), Artifa
         // The count is the header's, so there is a record, or the bytes of one are missing.
         let record = steps.decode().ok().flatten().ok_or(failed(StepError::Decode))?;
         check_step(artifact, &record, &mut budget).map_err(failed)?;
+        needs = needs.and(Needs::of_step(&record));
     }
     if steps.has_rest() {
         return Err(ArtifactError::ManifestEnd);
+    }
+    if needs != artifact.needs() {
+        return Err(ArtifactError::Needs { stated: artifact.needs().bits(), found: needs.bits() });
     }
     Ok(())
 }

@@ -54,6 +54,13 @@ pub enum ArtifactError {
     OutputHalo,
     /// The scratch does not hold the network's output as f32.
     OutputScratch,
+    /// The fixed header states other needs than the steps come to.
+    Needs {
+        /// Bits of the fixed header.
+        stated: u32,
+        /// Bits of all steps.
+        found: u32,
+    },
     /// A step is wrong.
     Step {
         /// Its number, from 0.
@@ -182,6 +189,9 @@ impl Display for ArtifactError {
             Self::Output(error) => write!(f, "the network's output {error}"),
             Self::OutputHalo => f.write_str("the network's output has a halo"),
             Self::OutputScratch => f.write_str("the scratch does not hold the network's output as f32"),
+            Self::Needs { stated, found } => {
+                write!(f, "the header states needs {stated:#x}, the steps come to {found:#x}")
+            }
             Self::Step { step, error } => write!(f, "step {step}: {error}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-use super::ArtifactError;
+use super::{ArtifactError, Needs};
 
 /// First bytes of every file. The first has its high bit set, so that no text file begins so.
 pub const MAGIC: [u8; 4] = [0x89, b'T', b'F', b'C'];
@@ -40,17 +40,18 @@ pub(super) struct Fixed {
     pub(super) sections_offset: u32,
     pub(super) file_len: u32,
     pub(super) crc: u32,
+    pub(super) needs: Needs,
 }
 
 impl Fixed {
     /// Lengths of a file with this much manifest and this much in sections, CRC not yet known;
     /// `None` if it is longer than 4 GiB.
     #[cfg(feature = "std")]
-    pub(super) fn new(manifest_len: usize, sections_len: usize) -> Option<Self> {
+    pub(super) fn new(manifest_len: usize, sections_len: usize, needs: Needs) -> Option<Self> {
         let manifest_len = u32::try_from(manifest_len).ok()?;
         let sections_offset = align(FIXED_LEN.checked_add(manifest_len)?)?;
         let file_len = sections_offset.checked_add(u32::try_from(sections_len).ok()?)?;
-        Some(Self { manifest_len, sections_offset, file_len, crc: 0 })
+        Some(Self { manifest_len, sections_offset, file_len, crc: 0, needs })
     }
 
     /// The bytes as they are written.
@@ -63,6 +64,7 @@ impl Fixed {
         bytes[12..16].copy_from_slice(&self.sections_offset.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.file_len.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.crc.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.needs.bits().to_le_bytes());
         bytes
     }
 
@@ -75,8 +77,8 @@ impl Fixed {
         if version != VERSION {
             return Err(ArtifactError::Version(version));
         }
-        let (flags, reserved) = (u16_at(file, 6)?, (u32_at(file, 24)?, u32_at(file, 28)?));
-        if flags != 0 || reserved != (0, 0) {
+        let (flags, reserved) = (u16_at(file, 6)?, u32_at(file, 28)?);
+        if flags != 0 || reserved != 0 {
             return Err(ArtifactError::Reserved);
         }
         let fixed = Self {
@@ -84,6 +86,7 @@ impl Fixed {
             sections_offset: u32_at(file, 12)?,
             file_len: u32_at(file, 16)?,
             crc: u32_at(file, 20)?,
+            needs: Needs::from_bits(u32_at(file, 24)?),
         };
         if usize::try_from(fixed.file_len) != Ok(file.len()) {
             return Err(ArtifactError::Length { stated: fixed.file_len, found: file.len() });

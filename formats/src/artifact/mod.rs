@@ -14,6 +14,7 @@ mod error;
 mod integer;
 mod layout;
 mod manifest;
+mod needs;
 mod read;
 mod scratch;
 
@@ -34,6 +35,7 @@ pub use manifest::{
     Affine, Array, BLOCKS, ColumnIndex, Dtype, Element, Header, MAX_INPUTS, MAX_PARAMS, Matrix,
     Requantization, Residual, Step, Storage, Value,
 };
+pub use needs::Needs;
 pub use read::{Artifact, Steps};
 pub use scratch::{output_scratch_len, scratch_len};
 #[cfg(feature = "std")]

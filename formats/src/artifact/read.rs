@@ -5,12 +5,13 @@ use half::f16;
 
 use super::check;
 use super::layout::{ALIGNMENT, FIXED_LEN, Fixed};
-use super::{Array, ArtifactError, Dtype, Header, Step};
+use super::{Array, ArtifactError, Dtype, Header, Needs, Step};
 
 /// A valid `.tfc` file, borrowed.
 #[derive(Clone, Debug)]
 pub struct Artifact<'a> {
     header: Header<'a>,
+    needs: Needs,
     steps: &'a [u8],
     sections: &'a [u8],
 }
@@ -28,11 +29,11 @@ impl<'a> Artifact<'a> {
         }
         let (head, sections) =
             bytes.split_at_checked(fixed.sections_offset as usize).ok_or(ArtifactError::Layout)?;
-        let manifest = FIXED_LEN as usize..(FIXED_LEN + fixed.manifest_len) as usize;
+        let manifest = FIXED_LEN as usize..FIXED_LEN.saturating_add(fixed.manifest_len) as usize;
         let manifest = head.get(manifest).ok_or(ArtifactError::Layout)?;
         let (header, steps) =
             postcard::take_from_bytes::<Header>(manifest).map_err(|_| ArtifactError::Header)?;
-        let artifact = Self { header, steps, sections };
+        let artifact = Self { header, needs: fixed.needs, steps, sections };
         check::check(&artifact, fixed.file_len)?;
         Ok(artifact)
     }
@@ -40,6 +41,11 @@ impl<'a> Artifact<'a> {
     /// First record of the manifest.
     pub fn header(&self) -> &Header<'a> {
         &self.header
+    }
+
+    /// What the steps come to need of a runtime.
+    pub fn needs(&self) -> Needs {
+        self.needs
     }
 
     /// The steps in the order in which they run, decoded one at a time.

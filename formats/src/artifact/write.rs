@@ -6,7 +6,7 @@ use half::f16;
 use thiserror::Error;
 
 use super::layout::{ALIGNMENT, Fixed, checksum};
-use super::{AlignedBytes, Array, Artifact, ArtifactError, Dtype, Header, Step};
+use super::{AlignedBytes, Array, Artifact, ArtifactError, Dtype, Header, Needs, Step};
 
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -31,6 +31,7 @@ pub struct Writer {
     /// The first error stays until `finish`.
     steps: Result<Vec<u8>, postcard::Error>,
     count: u32,
+    needs: Needs,
 }
 
 impl Default for Writer {
@@ -42,7 +43,7 @@ impl Default for Writer {
 impl Writer {
     /// A file with nothing in it yet.
     pub fn new() -> Self {
-        Self { sections: Vec::new(), arrays: Vec::new(), steps: Ok(Vec::new()), count: 0 }
+        Self { sections: Vec::new(), arrays: Vec::new(), steps: Ok(Vec::new()), count: 0, needs: Needs::NONE }
     }
 
     /// Adds f32 elements.
@@ -85,6 +86,7 @@ impl Writer {
         let steps = core::mem::replace(&mut self.steps, Ok(Vec::new()));
         self.steps = steps.and_then(|bytes| postcard::to_extend(step, bytes));
         self.count += 1;
+        self.needs = self.needs.and(Needs::of_step(step));
     }
 
     /// The file. `header.steps` is filled in; all else is the caller's. The result has been
@@ -93,7 +95,8 @@ impl Writer {
         let mut manifest = postcard::to_extend(&Header { steps: self.count, ..header }, Vec::new())?;
         manifest.extend(self.steps?);
         // If the file's length fits, so did all offsets.
-        let fixed = Fixed::new(manifest.len(), self.sections.len()).ok_or(WriteError::TooLarge)?;
+        let fixed =
+            Fixed::new(manifest.len(), self.sections.len(), self.needs).ok_or(WriteError::TooLarge)?;
         let mut file = Vec::with_capacity(fixed.file_len as usize);
         file.extend(fixed.to_bytes());
         file.extend(manifest);

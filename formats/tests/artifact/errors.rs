@@ -46,6 +46,13 @@ fn fixed_header() {
     assert_eq!(tampered(|f| f[4] = 1), ArtifactError::Version(1));
     assert_eq!(tampered(|f| f[6] = 1), ArtifactError::Reserved);
     assert_eq!(tampered(|f| f[31] = 1), ArtifactError::Reserved);
+    assert_eq!(tampered(|f| f[28] = 1), ArtifactError::Reserved);
+    let stated = Artifact::parse(&AlignedBytes::from(&*file)).unwrap().needs().bits();
+    // A bit that says too much, one that means nothing, and one that is missing.
+    for bit in [20, 31, stated.trailing_zeros()] {
+        let error = tampered(|f| f[24 + bit as usize / 8] ^= 1 << (bit % 8));
+        assert_eq!(error, ArtifactError::Needs { stated: stated ^ 1 << bit, found: stated });
+    }
     assert_eq!(tampered(|f| f.push(0)), ArtifactError::Length { stated: len as u32, found: len + 1 });
     assert_eq!(tampered(|f| f[12] += 16), ArtifactError::Layout);
     assert_eq!(tampered(|f| f[8..12].fill(0xff)), ArtifactError::Layout);

@@ -25,7 +25,7 @@ mod scalar;
 pub(crate) mod team;
 mod weights;
 
-use tfc_formats::artifact::{Artifact, Rows, Step, Storage, Values};
+use tfc_formats::artifact::{Artifact, Needs, Rows, Step, Storage, Values};
 use tfc_formats::op::{Activation, Conv2d};
 
 use crate::tensor::{Tensor, TensorMut};
@@ -71,20 +71,27 @@ impl Kernels {
         }
     }
 
+    /// A program for one model has one form of each kernel.
+    fn only<const NEEDS: u32>(self) -> Self {
+        if Needs::from_bits(NEEDS) == Needs::ALL { self } else { Self::GENERIC }
+    }
+
     /// Runs a convolution. `None` only for a record that the checks of `Model::new` exclude.
-    pub(crate) fn conv(self, mut job: Conv<'_>) -> Option<()> {
-        match self.0 {
-            Kind::Generic | Kind::Arch(_) if generic::handles_conv(&job) => self.dispatch(&mut job),
-            _ => scalar::conv(&mut job),
+    pub(crate) fn conv<const NEEDS: u32>(self, mut job: Conv<'_>) -> Option<()> {
+        let kernels = self.only::<NEEDS>();
+        if kernels != Self::SCALAR && generic::handles_conv(&job) {
+            return kernels.dispatch(generic::Job::<_, NEEDS>(&mut job));
         }
+        if Needs::from_bits(NEEDS).contains(Needs::LARGE_CONV) { scalar::conv(&mut job) } else { None }
     }
 
     /// Runs a dense layer. `None` only for a record that the checks of `Model::new` exclude.
-    pub(crate) fn dense(self, mut job: Dense<'_>) -> Option<()> {
-        match self.0 {
-            Kind::Generic | Kind::Arch(_) if generic::handles_dense(&job) => self.dispatch(&mut job),
-            _ => scalar::dense(&mut job),
+    pub(crate) fn dense<const NEEDS: u32>(self, mut job: Dense<'_>) -> Option<()> {
+        let kernels = self.only::<NEEDS>();
+        if kernels != Self::SCALAR && generic::handles_dense(&job) {
+            return kernels.dispatch(generic::Job::<_, NEEDS>(&mut job));
         }
+        if Needs::from_bits(NEEDS).contains(Needs::DENSE_HALO) { scalar::dense(&mut job) } else { None }
     }
 
     /// Runs a convolution on i8. `None` only for a record that the checks of `Model::new` exclude.

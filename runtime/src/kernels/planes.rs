@@ -16,6 +16,7 @@ use tfc_formats::op::Activation;
 use super::Kernels;
 use super::arch::{Kernel, Tap, Taps, Vector, load, store};
 use super::team::Team;
+use crate::model::EVERYTHING;
 use crate::ops::activation;
 
 /// Most vectors of a tile whose channels come one at a time.
@@ -314,7 +315,7 @@ fn put<V: Vector, const N: usize>(
         }
         other => {
             store(sums, to)?;
-            activation::apply(other, to.get_mut(..N * V::LANES)?);
+            activation::apply::<EVERYTHING>(other, to.get_mut(..N * V::LANES)?);
             return Some(());
         }
     }
@@ -335,6 +336,6 @@ fn put_part<V: Vector, const N: usize>(
         all.iter_mut().zip(residual).for_each(|(sum, x)| *sum += x);
     }
     crate::ops::copy(to, &all);
-    activation::apply(op, to);
+    activation::apply::<EVERYTHING>(op, to);
     Some(())
 }

@@ -1,11 +1,13 @@
+use tfc_formats::artifact::Needs;
 use tfc_formats::op::Activation;
 
+use crate::model::EVERYTHING;
 use crate::tensor::{Tensor, TensorMut};
 
-pub(super) fn run(op: Activation, x: Tensor<'_>, out: &mut TensorMut<'_>) {
+pub(super) fn run<const NEEDS: u32>(op: Activation, x: Tensor<'_>, out: &mut TensorMut<'_>) {
     out.zip_rows(&x, |to, from| {
         super::copy(to, from);
-        apply(Some(op), to);
+        apply::<NEEDS>(Some(op), to);
     });
 }
 
@@ -17,21 +19,24 @@ pub(super) fn run_i8(table: &[i8], x: Tensor<'_, i8>, out: &mut TensorMut<'_, i8
 
 /// Applies an activation to each element, exactly as a step does. NaN stays NaN.
 pub fn activate(op: Activation, values: &mut [f32]) {
-    apply(Some(op), values);
+    apply::<EVERYTHING>(Some(op), values);
 }
 
 /// Applies the activation that is fused into a step to each element. NaN stays NaN.
 #[inline(always)]
-pub(crate) fn apply(op: Option<Activation>, row: &mut [f32]) {
+pub(crate) fn apply<const NEEDS: u32>(op: Option<Activation>, row: &mut [f32]) {
+    let curved = Needs::from_bits(NEEDS).contains(Needs::CURVED);
     match op {
         None => {}
         Some(Activation::Relu) => map(row, |x| if x < 0.0 { 0.0 } else { x }),
         Some(Activation::Relu6) => map(row, |x| x.clamp(0.0, 6.0)),
         Some(Activation::LeakyRelu { alpha }) => map(row, |x| if x > 0.0 { x } else { alpha * x }),
-        Some(Activation::Sigmoid) => map(row, |x| 1.0 / (1.0 + libm::expf(-x))),
-        Some(Activation::Tanh) => map(row, libm::tanhf),
+        Some(Activation::Sigmoid) if curved => map(row, |x| 1.0 / (1.0 + libm::expf(-x))),
+        Some(Activation::Tanh) if curved => map(row, libm::tanhf),
         Some(Activation::HardSigmoid { alpha }) => map(row, |x| (alpha * x + 0.5).clamp(0.0, 1.0)),
         Some(Activation::HardSwish) => map(row, |x| x * ((x + 3.0).clamp(0.0, 6.0) / 6.0)),
+        // Not in this model.
+        Some(Activation::Sigmoid | Activation::Tanh) => {}
     }
 }
 

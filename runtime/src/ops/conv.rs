@@ -4,7 +4,7 @@ use tfc_formats::op::Conv2d;
 use super::Work;
 use crate::kernels::{Conv, ConvI8, Weights, WeightsI8};
 
-pub(super) fn run(step: &Step<'_>, spec: Conv2d, work: Work<'_>) -> Option<()> {
+pub(super) fn run<const NEEDS: u32>(step: &Step<'_>, spec: Conv2d, work: Work<'_>) -> Option<()> {
     let Work { artifact, kernels, inputs, out, scratch, .. } = work;
     let job = Conv {
         spec,
@@ -14,7 +14,7 @@ pub(super) fn run(step: &Step<'_>, spec: Conv2d, work: Work<'_>) -> Option<()> {
         out,
         scratch,
     };
-    kernels.conv(job)
+    kernels.conv::<NEEDS>(job)
 }
 
 pub(super) fn run_i8(step: &Step<'_>, spec: Conv2d, work: Work<'_, i8>) -> Option<()> {

@@ -4,9 +4,9 @@ use tfc_formats::op;
 use super::Work;
 use crate::kernels::{Dense, DenseI8, Weights, WeightsI8};
 
-pub(super) fn run(step: &Step<'_>, spec: op::Dense, work: Work<'_>) -> Option<()> {
+pub(super) fn run<const NEEDS: u32>(step: &Step<'_>, spec: op::Dense, work: Work<'_>) -> Option<()> {
     let Work { artifact, kernels, inputs, out, .. } = work;
-    kernels.dense(Dense {
+    kernels.dense::<NEEDS>(Dense {
         transposed: spec.transposed,
         x: *inputs.first()?,
         weights: Weights::of(artifact, step)?,

@@ -14,7 +14,7 @@ mod norm;
 pub(crate) mod pool;
 mod softmax;
 
-use tfc_formats::artifact::{Artifact, Step};
+use tfc_formats::artifact::{Artifact, Needs, Step};
 use tfc_formats::op::Op;
 
 use crate::kernels::{Kernels, Requantizer};
@@ -38,56 +38,66 @@ pub(crate) struct Work<'a, T = f32> {
 /// Values that a step reads.
 pub(crate) type Inputs<'a, T = f32> = heapless::Vec<Tensor<'a, T>, { tfc_formats::artifact::MAX_INPUTS }>;
 
-/// Runs one step. `None` only for a record that the checks of `Model::new` exclude.
-pub(crate) fn run(step: &Step<'_>, mut work: Work<'_>) -> Option<()> {
+/// Runs one step. `None` only for a record that the checks of `Model::new` exclude. What is not
+/// among `NEEDS` is not compiled.
+pub(crate) fn run<const NEEDS: u32>(step: &Step<'_>, mut work: Work<'_>) -> Option<()> {
+    let needs = |need| Needs::from_bits(NEEDS).contains(need);
     work.out.clear_halo(work.zero);
     let x = *work.inputs.first()?;
     let out = &mut work.out;
     match step.op {
-        Op::Conv2d(spec) => return conv::run(step, spec, work),
-        Op::Dense(spec) => return dense::run(step, spec, work),
-        Op::MaxPool(spec) => pool::max(spec, x, out),
-        Op::AvgPool(spec) => pool::average(spec, x, out),
-        Op::GlobalAvgPool => pool::global_average(x, out),
-        Op::BatchNorm { .. } => norm::batch_norm(step, work.artifact, x, out)?,
-        Op::Lrn { size, alpha, beta, bias } => norm::Lrn { size, alpha, beta, bias }.run(x, out),
-        Op::Activation(op) => activation::run(op, x, out),
-        Op::Maxout { pieces } => maxout::run(pieces.into(), x, out),
-        Op::Add => add::run(&work.inputs, out),
-        Op::Concat => concat::run(&work.inputs, out)?,
-        Op::Flatten => flatten::run(x, out),
-        Op::Softmax => softmax::run(x, out),
-        Op::Dropout { .. } => out.zip_rows(&x, copy),
+        Op::Conv2d(spec) if needs(Needs::CONV) => return conv::run::<NEEDS>(step, spec, work),
+        Op::Dense(spec) if needs(Needs::DENSE) => return dense::run::<NEEDS>(step, spec, work),
+        Op::MaxPool(spec) if needs(Needs::MAX_POOL) => pool::max(spec, x, out),
+        Op::AvgPool(spec) if needs(Needs::AVG_POOL) => pool::average(spec, x, out),
+        Op::GlobalAvgPool if needs(Needs::GLOBAL_AVG_POOL) => pool::global_average(x, out),
+        Op::BatchNorm { .. } if needs(Needs::BATCH_NORM) => norm::batch_norm(step, work.artifact, x, out)?,
+        Op::Lrn { size, alpha, beta, bias } if needs(Needs::LRN) => {
+            norm::Lrn { size, alpha, beta, bias }.run(x, out)
+        }
+        Op::Activation(op) if needs(Needs::ACTIVATION) => activation::run::<NEEDS>(op, x, out),
+        Op::Maxout { pieces } if needs(Needs::MAXOUT) => maxout::run(pieces.into(), x, out),
+        Op::Add if needs(Needs::ADD) => add::run(&work.inputs, out),
+        Op::Concat if needs(Needs::CONCAT) => concat::run(&work.inputs, out)?,
+        Op::Flatten if needs(Needs::FLATTEN) => flatten::run(x, out),
+        Op::Softmax if needs(Needs::SOFTMAX) => softmax::run(x, out),
+        Op::Dropout { .. } if needs(Needs::DROPOUT) => out.zip_rows(&x, copy),
+        _ => return None,
     }
-    out.for_rows(|row| activation::apply(step.activation, row));
+    out.for_rows(|row| activation::apply::<NEEDS>(step.activation, row));
     Some(())
 }
 
 /// As [`run`], on i8.
-pub(crate) fn run_i8(step: &Step<'_>, mut work: Work<'_, i8>) -> Option<()> {
-    if let (Op::MaxPool(spec), Some(from)) = (step.op, work.in_place) {
+pub(crate) fn run_i8<const NEEDS: u32>(step: &Step<'_>, mut work: Work<'_, i8>) -> Option<()> {
+    let needs = |need| Needs::from_bits(NEEDS).contains(need);
+    if let (Op::MaxPool(spec), Some(from), true) = (step.op, work.in_place, needs(Needs::MAX_POOL)) {
         return pool::max_in_place(spec, from, &mut work.out);
     }
     work.out.clear_halo(work.zero);
     let x = *work.inputs.first()?;
     let out = &mut work.out;
     match step.op {
-        Op::Conv2d(spec) => conv::run_i8(step, spec, work)?,
-        Op::Dense(_) => dense::run_i8(step, work)?,
-        Op::MaxPool(spec) => pool::max(spec, x, out),
-        Op::AvgPool(spec) => {
+        Op::Conv2d(spec) if needs(Needs::CONV) => conv::run_i8(step, spec, work)?,
+        Op::Dense(_) if needs(Needs::DENSE) => dense::run_i8(step, work)?,
+        Op::MaxPool(spec) if needs(Needs::MAX_POOL) => pool::max(spec, x, out),
+        Op::AvgPool(spec) if needs(Needs::AVG_POOL) => {
             pool::average_i8(spec, x, step.inputs.first()?, &Requantizer::of(step, work.artifact)?, out)?;
         }
-        Op::GlobalAvgPool => {
+        Op::GlobalAvgPool if needs(Needs::GLOBAL_AVG_POOL) => {
             pool::global_average_i8(x, step.inputs.first()?, &Requantizer::of(step, work.artifact)?, out)?;
         }
-        Op::Activation(_) => activation::run_i8(work.artifact.i8s(*step.params.first()?)?, x, out),
-        Op::Add => add::run_i8(step, work.artifact, &work.inputs, out)?,
-        Op::Concat => concat::run(&work.inputs, out)?,
-        Op::Flatten => flatten::run(x, out),
-        Op::Softmax => softmax::run_i8(work.artifact.u32s(*step.params.first()?)?, x, out),
-        Op::Dropout { .. } => out.zip_rows(&x, copy),
-        Op::BatchNorm { .. } | Op::Lrn { .. } | Op::Maxout { .. } => return None,
+        Op::Activation(_) if needs(Needs::ACTIVATION) => {
+            activation::run_i8(work.artifact.i8s(*step.params.first()?)?, x, out)
+        }
+        Op::Add if needs(Needs::ADD) => add::run_i8(step, work.artifact, &work.inputs, out)?,
+        Op::Concat if needs(Needs::CONCAT) => concat::run(&work.inputs, out)?,
+        Op::Flatten if needs(Needs::FLATTEN) => flatten::run(x, out),
+        Op::Softmax if needs(Needs::SOFTMAX) => {
+            softmax::run_i8(work.artifact.u32s(*step.params.first()?)?, x, out)
+        }
+        Op::Dropout { .. } if needs(Needs::DROPOUT) => out.zip_rows(&x, copy),
+        _ => return None,
     }
     Some(())
 }

@@ -5,6 +5,7 @@ use tfc_formats::op::Activation;
 
 use crate::kernels::matvec::{Extent, Matrix};
 use crate::kernels::{Kernels, Weights};
+use crate::model::EVERYTHING;
 use crate::ops::activation;
 use crate::tensor::{Tensor, TensorMut};
 
@@ -40,7 +41,7 @@ impl<'m> DensePlan<'m> {
     /// `None` if a length contradicts the matrix.
     pub(super) fn run(&self, kernels: Kernels, x: Tensor<'_>, out: TensorMut<'_>) -> Option<()> {
         self.matrix.product(kernels, x.data, out.data)?;
-        activation::apply(self.activation, out.data);
+        activation::apply::<EVERYTHING>(self.activation, out.data);
         Some(())
     }
 }

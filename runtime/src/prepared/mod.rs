@@ -18,7 +18,7 @@ use crate::kernels::Kernels;
 use crate::kernels::grid::GridMeans;
 use crate::kernels::pool::{Fold, Means, Windows};
 use crate::kernels::team::Team;
-use crate::model::Model;
+use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs};
 use crate::tensor::{LINE, Tensor, TensorMut};
 use plan::{Plan, Task, Work};
@@ -243,7 +243,7 @@ fn run_work(
                 ops::pool::divide(*spec, x, &mut out);
             }
             if activation.is_some() {
-                out.for_rows(|row| ops::activation::apply(*activation, row));
+                out.for_rows(|row| ops::activation::apply::<EVERYTHING>(*activation, row));
             }
             Some(())
         }
@@ -267,7 +267,7 @@ fn run_work(
                 zero: 0.0,
                 scratch,
             };
-            ops::run(step, work)
+            ops::run::<EVERYTHING>(step, work)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tfc::bench::ramp;
 use tfc_formats::artifact::AlignedBytes;
-use tfc_runtime::{Model, Session};
+use tfc_runtime::{Model, Prepared};
 
 use crate::common::{Folder, perceptron};
 
@@ -29,8 +29,8 @@ fn install(folder: &Folder, venv: &str, script: &str) {
 fn outputs(folder: &Folder, added: f32) -> String {
     let file = AlignedBytes::from(folder.read("a.tfc").as_slice());
     let model = Model::new(&file).unwrap();
-    let mut arena = AlignedBytes::zeroed(model.arena_len());
-    let mut session = Session::new(&model, &mut arena).unwrap();
+    let prepared = Prepared::new(&model).unwrap();
+    let mut session = prepared.session();
     let mut outputs = session.run(&ramp(784)).unwrap().to_vec();
     *outputs.last_mut().unwrap() += added;
     serde_json::to_string(&outputs).unwrap()

@@ -131,8 +131,8 @@ pub(in crate::kernels) type Portable = [f32; 4];
 
 impl Vector for Portable {
     const LANES: usize = 4;
-    /// SSE2's and simd128's.
-    const REGISTERS: usize = 16;
+    /// SSE2's and simd128's; as many floats as a Cortex-M4 has.
+    const REGISTERS: usize = if cfg!(target_os = "none") { 8 } else { 16 };
 
     #[inline(always)]
     fn mul_add_one(a: f32, b: f32, c: f32) -> f32 {

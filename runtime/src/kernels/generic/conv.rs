@@ -8,13 +8,14 @@
 
 use half::f16;
 
+use super::needs;
 use super::taps::Taps;
 use crate::kernels::Conv;
 use crate::kernels::arch::Vector;
 use crate::kernels::weights::{ROOM, Value};
 use crate::ops::{self, activation};
 use crate::tensor::Layout;
-use tfc_formats::artifact::{Columns, Values};
+use tfc_formats::artifact::{Columns, Needs, Values};
 use tfc_formats::op::{Activation, Conv2d};
 
 /// Output channels of a dense matrix that share what is loaded.
@@ -30,21 +31,21 @@ pub(in crate::kernels) fn handles(job: &Conv<'_>) -> bool {
 
 /// Any kernel, dilation, padding and grouping.
 #[inline(always)]
-pub(in crate::kernels) fn conv<M: Vector>(job: &mut Conv<'_>) -> Option<()> {
+pub(in crate::kernels) fn conv<M: Vector, const NEEDS: u32>(job: &mut Conv<'_>) -> Option<()> {
     let lines = Lines::of(&job.spec, job.x.at, job.out.at)?;
     let most = match if job.weights.dense { BLOCK } else { job.weights.rows.block() } {
         1 => M::SUMS / 2 * 3,
         block => M::SUMS / block,
     };
     match (job.spec.stride[1], lines.tile(most)) {
-        (1, 96) => run::<M, 6, 16, 1>(job, lines),
-        (1, 64) => run::<M, 4, 16, 1>(job, lines),
-        (1, 48) => run::<M, 3, 16, 1>(job, lines),
-        (1, 32) => run::<M, 2, 16, 1>(job, lines),
-        (1, 16) => run::<M, 1, 16, 1>(job, lines),
-        (1, _) => run::<M, 1, 8, 1>(job, lines),
-        (2, 32..) => run::<M, 2, 16, 2>(job, lines),
-        (2, _) => run::<M, 1, 8, 2>(job, lines),
+        (1, 96) if M::SUMS / 2 * 3 >= 96 => run::<M, NEEDS, 6, 16, 1>(job, lines),
+        (1, 64) if M::SUMS / 2 * 3 >= 64 => run::<M, NEEDS, 4, 16, 1>(job, lines),
+        (1, 48) if M::SUMS / 2 * 3 >= 48 => run::<M, NEEDS, 3, 16, 1>(job, lines),
+        (1, 32) if M::SUMS / 2 * 3 >= 32 => run::<M, NEEDS, 2, 16, 1>(job, lines),
+        (1, 16..) => run::<M, NEEDS, 1, 16, 1>(job, lines),
+        (1, _) => run::<M, NEEDS, 1, 8, 1>(job, lines),
+        (2, 32..) if M::SUMS / 2 * 3 >= 32 => run::<M, NEEDS, 2, 16, 2>(job, lines),
+        (2, _) => run::<M, NEEDS, 1, 8, 2>(job, lines),
         _ => None,
     }
 }
@@ -86,23 +87,23 @@ impl Lines {
 }
 
 #[inline(always)]
-fn run<M: Vector, const N: usize, const L: usize, const S: usize>(
+fn run<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
 ) -> Option<()> {
     let taps = Taps::of(&job.spec, job.x.at, job.weights.cols)?;
     let group_out = job.out.at.c.checked_div(job.spec.groups as usize)?;
-    if job.weights.dense {
-        dense::<M, N, L, S>(job, lines, taps, group_out)
+    if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
+        dense::<M, NEEDS, N, L, S>(job, lines, taps, group_out)
     } else {
-        sparse::<M, N, L, S>(job, lines, taps, group_out)
+        sparse::<M, NEEDS, N, L, S>(job, lines, taps, group_out)
     }
 }
 
 /// A matrix of which every column is stored: offsets are found once a group, and four output
 /// channels share what is loaded.
 #[inline(always)]
-fn dense<M: Vector, const N: usize, const L: usize, const S: usize>(
+fn dense<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     taps: Taps,
@@ -121,21 +122,21 @@ fn dense<M: Vector, const N: usize, const L: usize, const S: usize>(
             let mut room = [[0.0; ROOM]; BLOCK];
             match [next()?, next()?, next()?, next()?] {
                 [Values::F16(a), Values::F16(b), Values::F16(c), Values::F16(d)] if cols > ROOM => {
-                    channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
+                    channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, [a, b, c, d])?;
                 }
                 values => {
                     let mut wide: [&[f32]; BLOCK] = [&[]; BLOCK];
                     for ((wide, room), values) in wide.iter_mut().zip(&mut room).zip(values) {
                         *wide = widened(values, room);
                     }
-                    channels::<M, _, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
+                    channels::<M, _, NEEDS, BLOCK, N, L, S>(job, lines, o, offsets, wide)?;
                 }
             }
             o += BLOCK;
         }
         for o in o..end {
             let values = widened(rows.next()?.values, room);
-            channels::<M, _, 1, N, L, S>(job, lines, o, offsets, [values])?;
+            channels::<M, _, NEEDS, 1, N, L, S>(job, lines, o, offsets, [values])?;
         }
     }
     Some(())
@@ -144,7 +145,7 @@ fn dense<M: Vector, const N: usize, const L: usize, const S: usize>(
 /// Blocks of rows, each with offsets of its own: the output channels of a block share what is
 /// loaded.
 #[inline(always)]
-fn sparse<M: Vector, const N: usize, const L: usize, const S: usize>(
+fn sparse<M: Vector, const NEEDS: u32, const N: usize, const L: usize, const S: usize>(
     job: &mut Conv<'_>,
     lines: Lines,
     taps: Taps,
@@ -162,11 +163,19 @@ fn sparse<M: Vector, const N: usize, const L: usize, const S: usize>(
         taps.offsets(group, columns, offsets);
         // As above, constants first.
         match block {
-            4 if 4 * N * L <= M::SUMS && end - o == 4 && end <= (group + 1) * group_out => {
-                channels::<M, _, 4, N, L, S>(job, lines, o, offsets, rows_of(values, n)?)?;
+            4 if needs::<NEEDS>(Needs::BLOCKS)
+                && 4 * N * L <= M::SUMS
+                && end - o == 4
+                && end <= (group + 1) * group_out =>
+            {
+                channels::<M, _, NEEDS, 4, N, L, S>(job, lines, o, offsets, rows_of(values, n)?)?;
             }
-            2 if 2 * N * L <= M::SUMS && end - o == 2 && end <= (group + 1) * group_out => {
-                channels::<M, _, 2, N, L, S>(job, lines, o, offsets, rows_of(values, n)?)?;
+            2 if needs::<NEEDS>(Needs::BLOCKS)
+                && 2 * N * L <= M::SUMS
+                && end - o == 2
+                && end <= (group + 1) * group_out =>
+            {
+                channels::<M, _, NEEDS, 2, N, L, S>(job, lines, o, offsets, rows_of(values, n)?)?;
             }
             _ => {
                 // A row, or a block that is cut off or reaches over groups.
@@ -175,7 +184,7 @@ fn sparse<M: Vector, const N: usize, const L: usize, const S: usize>(
                         taps.offsets(o.checked_div(group_out)?, columns, offsets);
                     }
                     let [values] = rows_of(values.get(row * n..)?, n)?;
-                    channels::<M, _, 1, N, L, S>(job, lines, o, offsets, [values])?;
+                    channels::<M, _, NEEDS, 1, N, L, S>(job, lines, o, offsets, [values])?;
                 }
             }
         }
@@ -229,7 +238,15 @@ fn split(scratch: &mut [f32], n: usize, block: usize) -> Option<(&mut [u32], &mu
 
 /// Output channels `o..o + R`, which share their offsets.
 #[inline(always)]
-fn channels<M: Vector, V: Value, const R: usize, const N: usize, const L: usize, const S: usize>(
+fn channels<
+    M: Vector,
+    V: Value,
+    const NEEDS: u32,
+    const R: usize,
+    const N: usize,
+    const L: usize,
+    const S: usize,
+>(
     job: &mut Conv<'_>,
     lines: Lines,
     o: usize,
@@ -255,7 +272,7 @@ fn channels<M: Vector, V: Value, const R: usize, const N: usize, const L: usize,
                     None => f32::NEG_INFINITY,
                     Some(Activation::Relu) => 0.0,
                     activation => {
-                        activation::apply(activation, sums);
+                        activation::apply::<NEEDS>(activation, sums);
                         f32::NEG_INFINITY
                     }
                 };

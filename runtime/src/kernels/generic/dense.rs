@@ -1,8 +1,9 @@
 //! Matrix-vector product, bound by the bytes of the matrix.
 
 use half::f16;
-use tfc_formats::artifact::{Columns, Rows, Values};
+use tfc_formats::artifact::{Columns, Needs, Rows, Values};
 
+use super::needs;
 use crate::kernels::Dense;
 use crate::kernels::arch::Vector;
 use crate::kernels::weights::{NextColumn, Value};
@@ -28,7 +29,7 @@ pub(in crate::kernels) fn handles(job: &Dense<'_>) -> bool {
 
 /// `y = W x + b`, the matrix in any storage and either orientation.
 #[inline(always)]
-pub(in crate::kernels) fn dense<M: Vector>(job: &mut Dense<'_>) -> Option<()> {
+pub(in crate::kernels) fn dense<M: Vector, const NEEDS: u32>(job: &mut Dense<'_>) -> Option<()> {
     match job.weights.bias {
         None => job.out.data.fill(0.0),
         Some(Values::F32(bias)) => ops::copy(job.out.data, bias),
@@ -36,60 +37,72 @@ pub(in crate::kernels) fn dense<M: Vector>(job: &mut Dense<'_>) -> Option<()> {
         Some(Values::I8(_)) => return None,
     }
     let rows = job.weights.rows.clone();
-    if job.transposed {
+    if job.transposed && needs::<NEEDS>(Needs::TRANSPOSED) {
         // Row `i` holds what input `i` adds to each output.
         match rows.block() {
             4 => add_scaled::<M, 4>(job.out.data, rows, job.x.data),
             2 => add_scaled::<M, 2>(job.out.data, rows, job.x.data),
             _ => add_scaled::<M, 1>(job.out.data, rows, job.x.data),
         }?;
-    } else if job.weights.dense {
+    } else if job.weights.dense && needs::<NEEDS>(Needs::ALL_COLUMNS) {
         for (out, row) in job.out.data.iter_mut().zip(rows) {
             *out += match row.values {
-                Values::F32(v) => dense_dot::<M, _, LANES>(v, job.x.data),
-                Values::F16(v) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
-                Values::I8(_) => return None,
+                Values::F32(v) if needs::<NEEDS>(Needs::F32) => dense_dot::<M, _, LANES>(v, job.x.data),
+                Values::F16(v) if needs::<NEEDS>(Needs::F16) => dense_dot::<M, _, HALF_LANES>(v, job.x.data),
+                _ => return None,
             };
         }
     } else {
         match rows.block() {
-            4 => block_dots::<M, 4>(job.out.data, rows, job.x.data),
-            2 => block_dots::<M, 2>(job.out.data, rows, job.x.data),
-            _ => sparse_dots::<M>(job.out.data, rows, job.x.data),
+            4 if needs::<NEEDS>(Needs::BLOCKS) => block_dots::<M, NEEDS, 4>(job.out.data, rows, job.x.data),
+            2 if needs::<NEEDS>(Needs::BLOCKS) => block_dots::<M, NEEDS, 2>(job.out.data, rows, job.x.data),
+            _ => sparse_dots::<M, NEEDS>(job.out.data, rows, job.x.data),
         }?;
     }
-    activation::apply(job.activation, job.out.data);
+    activation::apply::<NEEDS>(job.activation, job.out.data);
     Some(())
 }
 
 /// Adds the products of all sparse rows with `x`.
 #[inline(always)]
-fn sparse_dots<M: Vector>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn sparse_dots<M: Vector, const NEEDS: u32>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
     let (whole, rest) = out.as_chunks_mut::<TOGETHER>();
     for out in whole {
-        sparse_together::<M, TOGETHER>(out, &mut rows, x)?;
+        sparse_together::<M, NEEDS, TOGETHER>(out, &mut rows, x)?;
     }
     for out in rest.as_chunks_mut().0 {
-        sparse_together::<M, 1>(out, &mut rows, x)?;
+        sparse_together::<M, NEEDS, 1>(out, &mut rows, x)?;
     }
     Some(())
 }
 
 #[inline(always)]
-fn sparse_together<M: Vector, const N: usize>(
+fn sparse_together<M: Vector, const NEEDS: u32, const N: usize>(
     out: &mut [f32; N],
     rows: &mut Rows<'_>,
     x: &[f32],
 ) -> Option<()> {
     let (lens, columns, values) = rows.next_blocks::<N>()?;
     match (columns, values) {
-        (Columns::Delta(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::Delta(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U16(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U16(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U32(i), Values::F32(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::U32(i), Values::F16(v)) => add_sparse::<M, _, _, N>(out, lens, i, v, x),
-        (Columns::All, _) | (_, Values::I8(_)) => None,
+        (Columns::Delta(i), Values::F32(v)) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::F32)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::Delta(i), Values::F16(v)) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::F16)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U16(i), Values::F32(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U16(i), Values::F16(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U32(i), Values::F32(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        (Columns::U32(i), Values::F16(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+            add_sparse::<M, _, _, N>(out, lens, i, v, x)
+        }
+        _ => None,
     }
 }
 
@@ -128,17 +141,33 @@ fn add_sparse<M: Vector, I: NextColumn, V: Value, const N: usize>(
 
 /// Adds to each of `out` the product of a row with `x`, the rows in blocks of `B`.
 #[inline(always)]
-fn block_dots<M: Vector, const B: usize>(out: &mut [f32], mut rows: Rows<'_>, x: &[f32]) -> Option<()> {
+fn block_dots<M: Vector, const NEEDS: u32, const B: usize>(
+    out: &mut [f32],
+    mut rows: Rows<'_>,
+    x: &[f32],
+) -> Option<()> {
     for out in out.chunks_mut(B) {
         let (_, columns, values) = rows.next_blocks::<1>()?;
         let sums = match (columns, values) {
-            (Columns::Delta(i), Values::F32(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::Delta(i), Values::F16(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::U16(i), Values::F32(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::U16(i), Values::F16(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::U32(i), Values::F32(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::U32(i), Values::F16(v)) => block_dot::<M, _, _, B>(i, v, x),
-            (Columns::All, _) | (_, Values::I8(_)) => return None,
+            (Columns::Delta(i), Values::F32(v)) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::F32)) => {
+                block_dot::<M, _, _, B>(i, v, x)
+            }
+            (Columns::Delta(i), Values::F16(v)) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::F16)) => {
+                block_dot::<M, _, _, B>(i, v, x)
+            }
+            (Columns::U16(i), Values::F32(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+                block_dot::<M, _, _, B>(i, v, x)
+            }
+            (Columns::U16(i), Values::F16(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+                block_dot::<M, _, _, B>(i, v, x)
+            }
+            (Columns::U32(i), Values::F32(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F32)) => {
+                block_dot::<M, _, _, B>(i, v, x)
+            }
+            (Columns::U32(i), Values::F16(v)) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS.and(Needs::F16)) => {
+                block_dot::<M, _, _, B>(i, v, x)
+            }
+            _ => return None,
         };
         // The last block may have more rows than there are.
         out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);

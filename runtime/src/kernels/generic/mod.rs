@@ -5,26 +5,37 @@ mod conv;
 mod dense;
 mod taps;
 
+use tfc_formats::artifact::Needs;
+
 pub(super) use conv::handles as handles_conv;
 pub(super) use dense::handles as handles_dense;
 
 use super::arch::{Kernel, Vector};
 use super::{Conv, Dense};
 
-impl Kernel for &mut Conv<'_> {
+/// A job of a model that needs no more than `NEEDS`: no code comes of other encodings.
+pub(super) struct Job<'j, J, const NEEDS: u32>(pub(super) &'j mut J);
+
+impl<const NEEDS: u32> Kernel for Job<'_, Conv<'_>, NEEDS> {
     type Output = Option<()>;
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        conv::conv::<V>(self)
+        conv::conv::<V, NEEDS>(self.0)
     }
 }
 
-impl Kernel for &mut Dense<'_> {
+impl<const NEEDS: u32> Kernel for Job<'_, Dense<'_>, NEEDS> {
     type Output = Option<()>;
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        dense::dense::<V>(self)
+        dense::dense::<V, NEEDS>(self.0)
     }
+}
+
+/// Whether a model may need this.
+#[inline(always)]
+fn needs<const NEEDS: u32>(need: Needs) -> bool {
+    Needs::from_bits(NEEDS).contains(need)
 }

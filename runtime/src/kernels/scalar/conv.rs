@@ -1,4 +1,5 @@
 use crate::kernels::{Conv, ConvI8};
+use crate::model::EVERYTHING;
 use crate::ops::activation;
 
 /// Any stride, dilation, padding, grouping and halo.
@@ -31,7 +32,7 @@ pub(in crate::kernels) fn conv(job: &mut Conv<'_>) -> Option<()> {
         }
         Some(())
     })?;
-    job.out.for_rows(|row| activation::apply(job.activation, row));
+    job.out.for_rows(|row| activation::apply::<EVERYTHING>(job.activation, row));
     Some(())
 }
 

@@ -1,4 +1,5 @@
 use crate::kernels::{Dense, DenseI8};
+use crate::model::EVERYTHING;
 use crate::ops::activation;
 
 /// Any storage, either orientation, any halo.
@@ -13,7 +14,7 @@ pub(in crate::kernels) fn dense(job: &mut Dense<'_>) -> Option<()> {
         *job.out.data.get_mut(at.position(o))? += w * x.data.get(x.at.position(i))?;
         Some(())
     })?;
-    job.out.for_rows(|row| activation::apply(job.activation, row));
+    job.out.for_rows(|row| activation::apply::<EVERYTHING>(job.activation, row));
     Some(())
 }
 
