@@ -3,28 +3,11 @@
 
 use core::arch::aarch64::*;
 
-use super::{Kernel, Vector};
+use super::Vector;
+pub(in crate::kernels) use super::single::Isa;
 
-/// An instruction set that this processor has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kernels) struct Isa(());
-
-impl Isa {
-    /// The only one.
-    pub(in crate::kernels) fn available() -> impl Iterator<Item = Self> {
-        core::iter::once(Self(()))
-    }
-
-    pub(in crate::kernels) const fn name(self) -> &'static str {
-        "neon"
-    }
-
-    /// Runs a kernel compiled for this instruction set.
-    #[inline]
-    pub(in crate::kernels) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run::<float32x4_t>()
-    }
-}
+pub(super) const NAME: &str = "neon";
+pub(super) type Only = float32x4_t;
 
 // The module is compiled only for targets that have NEON, so that its instructions may be used
 // anywhere.

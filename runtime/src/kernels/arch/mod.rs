@@ -2,6 +2,11 @@
 
 #[cfg(feature = "alloc")]
 mod rows;
+#[cfg(any(
+    all(target_arch = "aarch64", target_feature = "neon"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+mod single;
 #[cfg(feature = "alloc")]
 mod slices;
 #[cfg(feature = "alloc")]

@@ -74,7 +74,8 @@ impl<const R: usize> Taps<R> {
 
     /// Bytes on the heap.
     pub(in crate::kernels) fn bytes(&self) -> usize {
-        size_of_val(self.taps.as_slice()) + 2 * size_of_val(self.ends.as_slice())
+        let bounds = size_of_val(self.ends.as_slice()) + size_of_val(self.totals.as_slice());
+        size_of_val(self.taps.as_slice()) + bounds
     }
 
     #[inline(always)]

@@ -3,28 +3,11 @@
 
 use core::arch::wasm32::*;
 
-use super::{Kernel, Vector};
+use super::Vector;
+pub(in crate::kernels) use super::single::Isa;
 
-/// An instruction set that this engine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kernels) struct Isa(());
-
-impl Isa {
-    /// The only one.
-    pub(in crate::kernels) fn available() -> impl Iterator<Item = Self> {
-        core::iter::once(Self(()))
-    }
-
-    pub(in crate::kernels) const fn name(self) -> &'static str {
-        "simd128"
-    }
-
-    /// Runs a kernel compiled for this instruction set.
-    #[inline]
-    pub(in crate::kernels) fn dispatch<K: Kernel>(self, kernel: K) -> K::Output {
-        kernel.run::<v128>()
-    }
-}
+pub(super) const NAME: &str = "simd128";
+pub(super) type Only = v128;
 
 impl Vector for v128 {
     const LANES: usize = 4;
