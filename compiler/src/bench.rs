@@ -48,14 +48,27 @@ pub struct Latency {
     pub prepared_bytes: usize,
 }
 
-/// A session of either kind.
-enum Runner<'r, 'm> {
+/// A session of either kind: prepared, or in place for what cannot be prepared.
+pub(crate) enum Runner<'r, 'm> {
     Prepared(PreparedSession<'r, 'm>),
     InPlace(Session<'m, 'r>),
 }
 
-impl Runner<'_, '_> {
-    fn run(&mut self, input: &[f32]) -> Result<&[f32], RunError> {
+impl<'r, 'm> Runner<'r, 'm> {
+    /// A session of `model`, in `arena` if it is not prepared.
+    pub(crate) fn new(
+        model: &'m Model<'m>,
+        prepared: Option<&'r Prepared<'m>>,
+        arena: &'r mut AlignedBytes,
+        threads: usize,
+    ) -> Result<Self, ExecuteError> {
+        Ok(match prepared {
+            Some(prepared) => Self::Prepared(prepared.session_on(threads)?),
+            None => Self::InPlace(Session::new(model, arena)?),
+        })
+    }
+
+    pub(crate) fn run(&mut self, input: &[f32]) -> Result<&[f32], RunError> {
         match self {
             Self::Prepared(session) => session.run(input),
             Self::InPlace(session) => session.run(input),
@@ -105,10 +118,7 @@ pub fn latencies(
         models.iter().map(|model| AlignedBytes::zeroed(model.arena_len())).collect();
     let mut sessions = Vec::with_capacity(files.len());
     for ((model, prepared), arena) in models.iter().zip(&prepared).zip(&mut arenas) {
-        sessions.push(match prepared {
-            Some(prepared) => Runner::Prepared(prepared.session_on(threads)?),
-            None => Runner::InPlace(Session::new(model, arena)?),
-        });
+        sessions.push(Runner::new(model, prepared.as_ref(), arena, threads)?);
     }
     let names = |index: usize| -> Vec<String> {
         match &prepared[index] {

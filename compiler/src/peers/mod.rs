@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tfc_formats::artifact::AlignedBytes;
-use tfc_runtime::{Model, PrepareError, Prepared, PreparedSession, RunError, Session};
+use tfc_runtime::{Model, PrepareError, Prepared};
 
-use crate::bench::{percentile, ramp};
+use crate::bench::{Runner, percentile, ramp};
 use crate::execute::ExecuteError;
 use process::Process;
 
@@ -94,21 +94,6 @@ pub struct Timed {
     pub differs: f64,
 }
 
-/// Our session: prepared, or in place for networks on i8.
-enum Ours<'p, 'm> {
-    Prepared(PreparedSession<'p, 'm>),
-    InPlace(Session<'m, 'p>),
-}
-
-impl Ours<'_, '_> {
-    fn run(&mut self, input: &[f32]) -> Result<&[f32], RunError> {
-        match self {
-            Self::Prepared(session) => session.run(input),
-            Self::InPlace(session) => session.run(input),
-        }
-    }
-}
-
 /// Times an artifact and, on the ONNX file that it was compiled from, the engines of a folder of
 /// virtual environments, about `seconds` in all. Engines that fail are listed with their reasons.
 pub fn compare(file: &[u8], onnx: &Path, folder: &Path, seconds: f64) -> Result<Vec<Row>, ExecuteError> {
@@ -119,10 +104,7 @@ pub fn compare(file: &[u8], onnx: &Path, folder: &Path, seconds: f64) -> Result<
         Err(PrepareError::Integer) => None,
         prepared => Some(prepared?),
     };
-    let mut session = match &prepared {
-        Some(prepared) => Ours::Prepared(prepared.session()),
-        None => Ours::InPlace(Session::new(&model, &mut arena)?),
-    };
+    let mut session = Runner::new(&model, prepared.as_ref(), &mut arena, 1)?;
     let input = ramp(model.input_shape().elements().unwrap_or(0) as usize);
     let output = session.run(&input)?.to_vec();
 
