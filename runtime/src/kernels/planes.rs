@@ -9,7 +9,6 @@
 #![allow(clippy::needless_range_loop)]
 
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use tfc_formats::op::Activation;
 
@@ -143,15 +142,10 @@ impl Planes<'_> {
         }
         // Each thread gets blocks with as many taps.
         let block = |part: usize| ends.partition_point(|end| *end * parts < all * part);
-        let cut: Vec<Range<usize>> = (0..parts)
-            .map(|part| {
-                let end = if part + 1 == parts { ends.len() } else { block(part + 1) };
-                block(part) * size * self.to.plane..(end * size * self.to.plane).min(self.out.len())
-            })
-            .collect();
+        let starts: Vec<usize> = (0..parts).map(|part| block(part) * size * self.to.plane).collect();
         let Self { out, residual, bias, .. } = self;
         let rest = Self { out: &mut [], residual: None, ..self };
-        team.each(out, &cut, |part, out| {
+        team.each(out, &starts, |part, out| {
             let first = block(part);
             let residual = match residual {
                 Some((data, spread)) => Some((data.get(first * size * spread.plane..)?, spread)),

@@ -36,9 +36,8 @@ impl Windows<'_, '_> {
         // A window takes two loads and more for each element.
         let parts = team.parts(4 * at.len() * window / kernels.lanes());
         let channel = |part: usize| at.c * part / parts;
-        let cut: Vec<Range<usize>> =
-            (0..parts).map(|part| channel(part) * at.plane..channel(part + 1) * at.plane).collect();
-        team.each(out.data, &cut, |part, data| {
+        let starts: Vec<usize> = (0..parts).map(|part| channel(part) * at.plane).collect();
+        team.each(out.data, &starts, |part, data| {
             let channels = channel(part)..channel(part + 1);
             let x = Tensor { data: x.data.get(channels.start * x.at.plane..)?, at: x.at };
             let at = Layout { c: channels.len(), ..at };

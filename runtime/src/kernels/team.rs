@@ -1,7 +1,5 @@
 //! Work for several threads, cut where each writes memory of its own.
 
-use core::ops::Range;
-
 /// How many threads a session has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Team(pub(crate) usize);
@@ -16,30 +14,28 @@ impl Team {
         self.0.min(work / LEAST).max(1)
     }
 
-    /// Runs `run` on each part of `data`, which `cut` gives as lengths of pieces in order, with the
-    /// part's number.
+    /// Runs `run` on each part of `data`, which begin at `starts` in rising order, the first at 0, with
+    /// the part's number.
     pub(crate) fn each<T: Send>(
         self,
         data: &mut [T],
-        cut: &[Range<usize>],
+        starts: &[usize],
         run: impl Fn(usize, &mut [T]) -> Option<()> + Sync,
     ) -> Option<()> {
-        self.part(data, cut, 0, &run)
+        self.part(data, starts, 0, &run)
     }
 
     /// Halves the parts until one is left; the halves may run at the same time.
     fn part<T: Send>(
         self,
         data: &mut [T],
-        cut: &[Range<usize>],
+        starts: &[usize],
         first: usize,
         run: &(impl Fn(usize, &mut [T]) -> Option<()> + Sync),
     ) -> Option<()> {
-        let (Some(start), [_, _, ..]) = (cut.first().map(|range| range.start), cut) else {
-            return run(first, data);
-        };
-        let (before, behind) = cut.split_at_checked(cut.len() / 2)?;
-        let at = behind.first()?.start.checked_sub(start)?;
+        let [start, _, ..] = *starts else { return run(first, data) };
+        let (before, behind) = starts.split_at_checked(starts.len() / 2)?;
+        let at = behind.first()?.checked_sub(start)?;
         let (left, right) = data.split_at_mut_checked(at)?;
         let middle = first + before.len();
         let (left, right) =
