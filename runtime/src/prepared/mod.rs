@@ -7,6 +7,8 @@
 mod arena;
 mod conv;
 mod dense;
+mod graph;
+mod grids;
 mod plan;
 mod strips;
 
