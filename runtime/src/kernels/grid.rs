@@ -11,7 +11,7 @@
 use alloc::vec::Vec;
 
 use super::Kernels;
-use super::arch::{Kernel, Vector, load, store};
+use super::arch::{Kernel, Vector, load, permute_each, store};
 use super::planes::Spread;
 use crate::tensor::{LINE, Layout};
 
@@ -222,16 +222,20 @@ impl Kernel for Copy<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        let copies = self.copies;
-        for x in self.x.chunks_exact_mut(copies.plane).take(copies.channels) {
-            for [from, to, permutation] in &copies.copies {
-                let [vector] = load::<V, 1>(x.get(*from..)?)?;
-                store([vector.permute(copies.permutations.get(*permutation)?)], x.get_mut(*to..)?)?;
+        let HaloCopies { channels, plane, copies, permutations } = self.copies;
+        for first in (0..*channels).step_by(TOGETHER) {
+            let count = TOGETHER.min(channels - first);
+            let x = self.x.get_mut(first * plane..)?;
+            for [from, to, permutation] in copies {
+                permute_each::<V>(x, [*from, *to], [count, *plane], permutations.get(*permutation)?)?;
             }
         }
         Some(())
     }
 }
+
+/// Channels whose vectors at the same place are copied together, by one permutation.
+const TOGETHER: usize = 8;
 
 /// Sums of the channels of a grid, each divided by its elements.
 pub(crate) struct GridMeans<'a> {

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use tfc_formats::op::Activation;
 
 use super::Kernels;
-use super::arch::{Kernel, Tap, Taps, Vector, load, store};
+use super::arch::{Kernel, Tap, Taps, Vector, load_rows, store, store_rows};
 use super::team::Team;
 use crate::model::EVERYTHING;
 use crate::ops::activation;
@@ -239,6 +239,12 @@ impl Planes<'_> {
         let at = |spread: Spread, channel: usize, m: usize| {
             channel * spread.plane + spread.first + (i + m) * spread.row + j * V::LANES
         };
+        // Whether the tile ends behind the plane.
+        let beyond = at(self.to, 0, M - 1) + N * V::LANES > self.to.plane;
+        let rest = match self.activation {
+            None | Some(Activation::Relu | Activation::Relu6) => None,
+            other => other,
+        };
         for chunk in 0..taps.chunks() {
             let last = chunk + 1 == taps.chunks();
             for block in 0..channels.div_ceil(R) {
@@ -249,71 +255,77 @@ impl Planes<'_> {
                     sums[r] = [[V::splat(self.bias.get(first + r).copied().unwrap_or(0.0)); N]; M];
                 }
                 if chunk > 0 {
-                    for r in 0..count {
-                        for m in 0..M {
-                            sums[r][m] = load(self.out.get(at(self.to, first + r, m)..)?)?;
+                    for r in 0..R {
+                        if r < count {
+                            sums[r] = load_rows(self.out, at(self.to, first + r, 0), self.to.row)?;
                         }
                     }
                 }
                 let place = [chunk, self.first + block];
-                let sums = taps.add::<V, M, N, S>(place, self.source, source, self.source_row, sums)?;
-                for r in 0..count {
-                    for m in 0..M {
-                        let to = at(self.to, first + r, m);
-                        let to = self.out.get_mut(to..(first + r + 1) * self.to.plane)?;
-                        if !last {
-                            store(sums[r][m], to)?;
-                            continue;
+                sums = taps.add::<V, M, N, S>(place, self.source, source, self.source_row, sums)?;
+                if last && beyond {
+                    let sums = sums;
+                    for (r, sums) in sums.iter().enumerate().take(count) {
+                        for (m, sums) in sums.iter().enumerate() {
+                            let residual = match self.residual {
+                                Some((residual, spread)) => Some(residual.get(at(spread, first + r, m)..)?),
+                                None => None,
+                            };
+                            let to = at(self.to, first + r, m);
+                            let to = self.out.get_mut(to..(first + r + 1) * self.to.plane)?;
+                            put_part(*sums, to, residual, self.activation)?;
                         }
-                        let residual = match self.residual {
-                            Some((residual, spread)) => Some(residual.get(at(spread, first + r, m)..)?),
-                            None => None,
-                        };
-                        put(sums[r][m], to, residual, self.activation)?;
+                    }
+                    continue;
+                }
+                if let (true, Some((residual, spread))) = (last, self.residual) {
+                    for r in 0..R {
+                        if r < count {
+                            let more: [[V; N]; M] =
+                                load_rows(residual, at(spread, first + r, 0), spread.row)?;
+                            for m in 0..M {
+                                for n in 0..N {
+                                    sums[r][m][n] = sums[r][m][n].add(more[m][n]);
+                                }
+                            }
+                        }
+                    }
+                }
+                if let (true, Some(Activation::Relu | Activation::Relu6)) = (last, self.activation) {
+                    for r in 0..R {
+                        for m in 0..M {
+                            for n in 0..N {
+                                sums[r][m][n] = V::splat(0.0).max(sums[r][m][n]);
+                            }
+                        }
+                    }
+                }
+                if let (true, Some(Activation::Relu6)) = (last, self.activation) {
+                    for r in 0..R {
+                        for m in 0..M {
+                            for n in 0..N {
+                                sums[r][m][n] = V::splat(6.0).min(sums[r][m][n]);
+                            }
+                        }
+                    }
+                }
+                for r in 0..R {
+                    if r < count {
+                        store_rows(sums[r], self.out, at(self.to, first + r, 0), self.to.row)?;
+                    }
+                }
+                if let (true, Some(_)) = (last, rest) {
+                    for r in 0..count {
+                        for m in 0..M {
+                            let to = at(self.to, first + r, m);
+                            activation::apply::<EVERYTHING>(rest, self.out.get_mut(to..to + N * V::LANES)?);
+                        }
                     }
                 }
             }
         }
         Some(())
     }
-}
-
-/// Stores sums of a channel, behind the residual and the activation.
-#[inline(always)]
-fn put<V: Vector, const N: usize>(
-    mut sums: [V; N],
-    to: &mut [f32],
-    residual: Option<&[f32]>,
-    op: Option<Activation>,
-) -> Option<()> {
-    if to.len() < N * V::LANES {
-        return put_part(sums, to, residual, op);
-    }
-    if let Some(residual) = residual {
-        let residual = load::<V, N>(residual)?;
-        for n in 0..N {
-            sums[n] = sums[n].add(residual[n]);
-        }
-    }
-    match op {
-        None => {}
-        Some(Activation::Relu) => {
-            for n in 0..N {
-                sums[n] = V::splat(0.0).max(sums[n]);
-            }
-        }
-        Some(Activation::Relu6) => {
-            for n in 0..N {
-                sums[n] = V::splat(6.0).min(V::splat(0.0).max(sums[n]));
-            }
-        }
-        other => {
-            store(sums, to)?;
-            activation::apply::<EVERYTHING>(other, to.get_mut(..N * V::LANES)?);
-            return Some(());
-        }
-    }
-    store(sums, to)
 }
 
 /// Stores what of a tile is inside the plane.

@@ -7,13 +7,15 @@
 //! reader's bias can take its share. A filter of zeros makes constants, a column of zeros in all
 //! readers a set that nothing depends on.
 //!
-//! Where rows of weights are pruned in blocks, the channels of a block stay if one of them does.
+//! Where rows of weights are pruned in blocks, the channels of a block stay if one of them does:
+//! removed alone, it would leave all blocks behind it between two.
 
 mod channels;
 mod constants;
 mod remove;
 
-use tfc_formats::network::{Network, NetworkError, TensorId};
+use tfc_formats::artifact::BLOCKS;
+use tfc_formats::network::{Network, NetworkError, Tensor, TensorId};
 use tfc_formats::op::{Dense, Op, Shape};
 
 use super::Changes;
@@ -84,7 +86,10 @@ fn keep_blocks(network: &Network, channels: &Channels, block: u8, kept: &mut [bo
     for (index, node) in network.nodes.iter().enumerate() {
         let rows = match (network.weight(index), node.op) {
             (None, _) | (_, Op::Dense(Dense { transposed: true, .. })) => continue,
-            (Some(weight), _) => rows_together(network, weight, block),
+            (Some(weight), _) => {
+                let found = blocks_of(&network.tensors[weight]).max(block);
+                rows_together(network, weight, found)
+            }
         };
         let outputs: Vec<usize> = channels.sets(index + 1).collect();
         for block in outputs.chunks(rows.into()) {
@@ -94,6 +99,27 @@ fn keep_blocks(network: &Network, channels: &Channels, block: u8, kept: &mut [bo
         }
     }
     has_grown
+}
+
+/// Rows of the blocks in which a matrix was pruned, whoever did it; 1 if there are none.
+fn blocks_of(weight: &Tensor) -> u8 {
+    let cols: usize = weight.shape.iter().skip(1).product();
+    let nonzeros = nonzeros(&weight.data).count();
+    if cols == 0 || 2 * nonzeros > weight.data.len() {
+        return 1;
+    }
+    // Some weights of a block may be zero by chance, not one in ten.
+    let is_full = |rows: &usize| {
+        let blocks = weight.data.chunks(rows * cols);
+        let stored: usize = blocks
+            .map(|block| {
+                let is_used = |column: &usize| block.iter().skip(*column).step_by(cols).any(|w| *w != 0.0);
+                block.len() / cols * (0..cols).filter(is_used).count()
+            })
+            .sum();
+        10 * (stored - nonzeros) < stored
+    };
+    BLOCKS.into_iter().rev().find(|rows| is_full(&usize::from(*rows))).unwrap_or(1)
 }
 
 /// For each set whether the output depends on it, other than by constants that biases can take.

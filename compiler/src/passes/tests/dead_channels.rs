@@ -299,3 +299,15 @@ fn channels_pruned_in_blocks_are_removed_in_blocks() {
     assert_eq!(channels(2), (4, 4));
     assert_eq!(channels(4), (4, 4));
 }
+
+#[test]
+fn blocks_that_a_file_comes_in_are_removed_as_blocks() {
+    // Of eight hidden channels, four read one input and four the other; nobody reads channel 1, and
+    // channels 4 to 7.
+    let mut draft = Graph::new(Shape::new(2, 2, 2));
+    let rows: Vec<f32> = (0..8).flat_map(|row| if row < 4 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+    let hidden = draft.pointwise(0, 8, &rows, &[0.0; 8]);
+    draft.pointwise(hidden, 1, &[1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0], &[0.0]);
+    let (passed, changes) = run(&draft.finish(), 1).unwrap();
+    assert_eq!((passed.shapes().unwrap()[1].c, changes.channels_removed), (4, 4));
+}

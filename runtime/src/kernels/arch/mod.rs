@@ -25,7 +25,7 @@ pub(super) use rows::{Element, add_scaled, dots};
 #[cfg(feature = "alloc")]
 pub(super) use slices::Slices;
 #[cfg(feature = "alloc")]
-pub(super) use tile::{Tap, Taps, load, store};
+pub(super) use tile::{Tap, Taps, load, load_rows, permute_each, store, store_rows};
 pub(super) use vector::{Portable, Vector};
 
 /// A loop that is compiled for each instruction set.

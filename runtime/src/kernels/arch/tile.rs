@@ -101,27 +101,120 @@ impl<const R: usize> Taps<R> {
         if self.last.checked_add(at)?.checked_add(reach)? > source.len() {
             return None;
         }
-        // By index: what goes through closures of the library is compiled without the vectors'
-        // instructions.
+        // By index and in place: what goes through closures of the library, or through functions, moves
+        // through memory.
         let x = source.as_ptr().wrapping_add(at);
-        for tap in self.block(chunk, block)? {
-            let x = x.wrapping_add(tap.offset as usize);
-            let mut weights = [V::splat(0.0); R];
-            for r in 0..R {
-                weights[r] = V::splat(tap.weights[r]);
+        macro_rules! add {
+            ($tap:expr, $sums:ident) => {
+                let x = x.wrapping_add($tap.offset as usize);
+                let mut weights = [V::splat(0.0); R];
+                for r in 0..R {
+                    weights[r] = V::splat($tap.weights[r]);
+                }
+                for m in 0..M {
+                    for n in 0..N {
+                        // SAFETY: no offset is larger than `last`, so that all vectors end in the source.
+                        let x = unsafe { V::load(x.wrapping_add(m * row + n * S * V::LANES)) };
+                        for r in 0..R {
+                            $sums[r][m][n] = x.mul_add(weights[r], $sums[r][m][n]);
+                        }
+                    }
+                }
+            };
+        }
+        let block = self.block(chunk, block)?;
+        if R * M * N > FEW {
+            for tap in block {
+                add!(tap, sums);
             }
+            return Some(sums);
+        }
+        let mut more = [[[V::splat(0.0); N]; M]; R];
+        let (pairs, rest) = block.as_chunks::<2>();
+        for [a, b] in pairs {
+            add!(a, sums);
+            add!(b, more);
+        }
+        for tap in rest {
+            add!(tap, sums);
+        }
+        for r in 0..R {
             for m in 0..M {
                 for n in 0..N {
-                    // SAFETY: no offset is larger than `last`, so that all vectors end in the source.
-                    let x = unsafe { V::load(x.wrapping_add(m * row + n * S * V::LANES)) };
-                    for r in 0..R {
-                        sums[r][m][n] = x.mul_add(weights[r], sums[r][m][n]);
-                    }
+                    sums[r][m][n] = sums[r][m][n].add(more[r][m][n]);
                 }
             }
         }
         Some(sums)
     }
+}
+
+/// Vectors of sums that are too few to keep the multipliers busy, which begin two products a cycle
+/// and end them four cycles later: then every other tap has sums of its own.
+const FEW: usize = 4;
+
+/// Rows of vectors, `row` elements apart, from `at` on; `None` if there are fewer elements.
+#[inline(always)]
+pub(in crate::kernels) fn load_rows<V: Vector, const M: usize, const N: usize>(
+    from: &[f32],
+    at: usize,
+    row: usize,
+) -> Option<[[V; N]; M]> {
+    let mut vectors = [[V::splat(0.0); N]; M];
+    let reach = (M - 1).checked_mul(row)?.checked_add(N * V::LANES)?;
+    let from = from.get(at..)?.get(..reach)?.as_ptr();
+    for m in 0..M {
+        for n in 0..N {
+            // SAFETY: the last vector of the last row ends where `reach` does.
+            vectors[m][n] = unsafe { V::load(from.wrapping_add(m * row + n * V::LANES)) };
+        }
+    }
+    Some(vectors)
+}
+
+/// Writes rows of vectors, `row` elements apart, from `at` on; `None` if there are fewer elements.
+#[inline(always)]
+pub(in crate::kernels) fn store_rows<V: Vector, const M: usize, const N: usize>(
+    vectors: [[V; N]; M],
+    to: &mut [f32],
+    at: usize,
+    row: usize,
+) -> Option<()> {
+    let reach = (M - 1).checked_mul(row)?.checked_add(N * V::LANES)?;
+    let to = to.get_mut(at..)?.get_mut(..reach)?.as_mut_ptr();
+    for m in 0..M {
+        for n in 0..N {
+            // SAFETY: the last vector of the last row ends where `reach` does.
+            unsafe { vectors[m][n].store(to.wrapping_add(m * row + n * V::LANES)) };
+        }
+    }
+    Some(())
+}
+
+/// Writes `count` vectors, `plane` elements apart from `from` on, with their lanes permuted from `to`
+/// on; `None` if there are fewer elements.
+#[inline(always)]
+pub(in crate::kernels) fn permute_each<V: Vector>(
+    x: &mut [f32],
+    [from, to]: [usize; 2],
+    [count, plane]: [usize; 2],
+    index: &[u32; 16],
+) -> Option<()> {
+    let last = count.checked_sub(1)?.checked_mul(plane)?;
+    if last.checked_add(from.max(to))?.checked_add(V::LANES)? > x.len() {
+        return None;
+    }
+    // A copy, which nothing that is written can change: it stays in a register.
+    let index = *index;
+    let x = x.as_mut_ptr();
+    for i in 0..count {
+        // SAFETY: the last of both ends in `x`.
+        unsafe {
+            let vector = V::load(x.wrapping_add(i * plane + from));
+            vector.permute(&index).store(x.wrapping_add(i * plane + to));
+        }
+    }
+    Some(())
 }
 
 /// A run of elements as vectors; `None` if there are fewer.
