@@ -41,14 +41,8 @@ impl Emulator {
         let version = tool::output(Command::new(&qemu).arg("--version"), 10)?;
         // The plugin's interface changed with QEMU 9.1.
         let api = (major(&version) >= 9).then_some(("ICNT_API", "4"));
-        let plugin = Build {
-            package: "icnt",
-            target: None,
-            cpu: None,
-            folder: "",
-            features: "",
-            variables: api.as_slice(),
-        };
+        let plugin =
+            Build { package: "icnt", target: None, cpu: None, features: "", variables: api.as_slice() };
         let plugin = plugin.run(&sources.join("icnt"))?.join("libicnt.so");
         let program = if board.linux {
             Runs::Linux(linux(board.target, sources)?)
@@ -57,7 +51,6 @@ impl Emulator {
                 package: "bench",
                 target: Some(board.target),
                 cpu: board.cpu,
-                folder: board.name,
                 features: "",
                 variables: &[("BOARD", board.name), ("NEEDS", &needs.bits().to_string())],
             };

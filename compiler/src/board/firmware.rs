@@ -38,9 +38,6 @@ pub(super) struct Build<'a> {
     pub(super) target: Option<&'a str>,
     /// What the compiler is told of the processor.
     pub(super) cpu: Option<&'a str>,
-    /// Folder below the sources' `target` for this build alone, so that builds for other boards
-    /// stay as they are.
-    pub(super) folder: &'a str,
     /// Features of the package.
     pub(super) features: &'a str,
     /// Variables of the build.
@@ -51,16 +48,17 @@ impl Build<'_> {
     /// Builds in the folder of a workspace; returns the folder with the programs.
     pub(super) fn run(&self, workspace: &Path) -> Result<PathBuf, BoardError> {
         let cargo = tool::find("cargo", "https://rustup.rs")?;
-        let out = Path::new("target").join(self.folder);
         let mut command = Command::new(cargo);
         command.current_dir(workspace).args(["build", "--release", "--locked", "--quiet"]);
-        command.args(["--package", self.package, "--features", self.features]).arg("--target-dir").arg(&out);
+        command
+            .args(["--package", self.package, "--features", self.features])
+            .args(["--target-dir", "target"]);
         // They would replace what the workspace says.
         for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR"] {
             command.env_remove(variable);
         }
         command.envs(self.variables.iter().copied());
-        let mut built = workspace.join(out);
+        let mut built = workspace.join("target");
         if let Some(target) = self.target {
             require_target(target)?;
             command.args(["--target", target]);

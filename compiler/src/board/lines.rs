@@ -9,7 +9,7 @@ use super::{BoardError, Measured, Unit};
 #[serde(untagged)]
 enum Line {
     Unit { unit: String },
-    Memory { arena: u64, stack: u64 },
+    Stack { stack: u64 },
     Step { step: usize, cost: u64 },
     Load { load: u64 },
     Run { run: u64 },
@@ -38,7 +38,7 @@ pub(super) fn read(program: &str, printed: &str, counted: Option<&[u64]>) -> Res
         None => Ok(cost),
     };
     let mut unit = counted.map(|_| Unit::Instructions);
-    let (mut costs, mut memory, mut output) = (Costs::default(), None, None);
+    let (mut costs, mut stack, mut output) = (Costs::default(), None, None);
     // A debug probe's tool may print the time before each line.
     for line in printed.lines().filter_map(|line| line.get(line.find("{\"")?..)) {
         let parsed = serde_json::from_str(line).map_err(|_| wrong("a line of JSON", line))?;
@@ -48,7 +48,7 @@ pub(super) fn read(program: &str, printed: &str, counted: Option<&[u64]>) -> Res
                 "ns" => unit = unit.or(Some(Unit::Ns)),
                 _ => {}
             },
-            Line::Memory { arena, stack } => memory = Some((arena, stack)),
+            Line::Stack { stack: bytes } => stack = Some(bytes),
             Line::Load { load } => costs.load.push(next(load, line)?),
             Line::Run { run } => costs.run.push(next(run, line)?),
             Line::Step { step, cost } => {
@@ -67,8 +67,7 @@ pub(super) fn read(program: &str, printed: &str, counted: Option<&[u64]>) -> Res
         load: median(&mut costs.load).ok_or_else(|| wrong("the cost of loading", last))?,
         run: median(&mut costs.run).ok_or_else(|| wrong("the cost of a run", last))?,
         steps: costs.steps.iter_mut().filter_map(|costs| median(costs)).collect(),
-        arena: memory.map(|(arena, _)| arena),
-        stack: memory.map(|(_, stack)| stack),
+        stack,
         output: output.ok_or_else(|| wrong("the output of the model", last))?,
     })
 }
@@ -82,7 +81,7 @@ fn median(costs: &mut [u64]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const PRINTED: &str = "booting\n{\"arena\":64,\"stack\":900}\n{\"unit\":\"none\"}\n{\"load\":0}\n{\"run\":0}\n\
+    const PRINTED: &str = "booting\n{\"stack\":900}\n{\"unit\":\"none\"}\n{\"load\":0}\n{\"run\":0}\n\
         {\"step\":0,\"name\":\"a\",\"cost\":0}\n{\"step\":1,\"name\":\"b\",\"cost\":0}\n{\"output\":[1065353216]}\n";
 
     #[test]
@@ -93,7 +92,6 @@ mod tests {
             load: 7,
             run: 5,
             steps: vec![3, 2],
-            arena: Some(64),
             stack: Some(900),
             output: vec![1.0],
         };

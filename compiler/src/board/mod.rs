@@ -9,6 +9,7 @@ mod catalog;
 mod emulator;
 mod error;
 mod firmware;
+mod footprint;
 mod lines;
 mod probe;
 mod ssh;
@@ -23,6 +24,7 @@ use tfc_formats::artifact::Needs;
 pub use catalog::{BOARDS, Board};
 pub use error::BoardError;
 pub use firmware::sources;
+pub use footprint::{Footprint, ProgramBytes, ram_of_steps};
 
 /// Where a model is to run.
 #[derive(Clone, Debug)]
@@ -76,8 +78,6 @@ pub struct Measured {
     pub run: u64,
     /// Each step of one run, in order.
     pub steps: Vec<u64>,
-    /// Bytes of the arena, where it is a board's.
-    pub arena: Option<u64>,
     /// Bytes of the stack at its deepest, the callers of the runtime included; of a board.
     pub stack: Option<u64>,
     /// The result.
@@ -140,14 +140,8 @@ fn linux(target: &str, sources: &Path) -> Result<PathBuf, BoardError> {
     if target.starts_with("armv7") {
         tool::find("arm-linux-gnueabihf-gcc", "apt-get install gcc-arm-linux-gnueabihf")?;
     }
-    let build = firmware::Build {
-        package: "linux",
-        target: Some(target),
-        cpu: None,
-        folder: "linux",
-        features: "",
-        variables: &[],
-    };
+    let build =
+        firmware::Build { package: "linux", target: Some(target), cpu: None, features: "", variables: &[] };
     Ok(build.run(sources)?.join("linux"))
 }
 

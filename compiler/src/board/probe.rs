@@ -64,7 +64,6 @@ impl Probe {
             package: "bench",
             target: Some(chip.target),
             cpu: Some(chip.cpu),
-            folder: chip.board,
             features: chip.features,
             variables: &[("BOARD", chip.board), ("NEEDS", &needs.bits().to_string())],
         };

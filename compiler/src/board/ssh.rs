@@ -11,15 +11,19 @@ const SECONDS: u64 = 600;
 /// Runs whose median counts.
 const RUNS: &str = "30";
 
-/// What is worth knowing of the machine, as lines of a name and a value.
+/// Prints what is worth knowing of the machine, as lines of a name and a value: see [`condition`].
 const CONDITIONS: &str = "\
     cpu=/sys/devices/system/cpu/cpu0/cpufreq; \
     echo machine $(tr -d '\\0' < /proc/device-tree/model); \
     echo kernel $(uname -sr); \
     echo governor $(cat $cpu/scaling_governor); \
-    echo kHz $(cat $cpu/scaling_cur_freq) of $(cat $cpu/scaling_max_freq); \
-    echo millidegrees $(cat /sys/class/thermal/thermal_zone0/temp); \
-    echo throttling $(vcgencmd get_throttled)";
+    echo clock $(cat $cpu/scaling_cur_freq); \
+    echo limit $(cat $cpu/scaling_max_freq); \
+    echo temperature $(cat /sys/class/thermal/thermal_zone0/temp); \
+    echo throttling $(vcgencmd get_throttled | cut -d = -f 2)";
+
+/// Bits of the firmware's `get_throttled`; 16 bits above each is whether it was so since the start.
+const THROTTLING: [&str; 4] = ["under-voltage", "clock capped", "throttled", "temperature limit"];
 
 /// A folder on another machine with the program in it.
 #[derive(Debug)]
@@ -62,8 +66,8 @@ impl Ssh {
     pub(super) fn conditions(&self) -> Result<Vec<(String, String)>, BoardError> {
         let printed = self.shell(&format!("({CONDITIONS}) 2>/dev/null; true"))?;
         let pairs = printed.lines().filter_map(|line| line.split_once(' '));
-        let known = pairs.filter(|(_, value)| !["", "of"].contains(&value.trim()));
-        Ok(known.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+        let known = pairs.map(|(name, value)| (name, value.trim())).filter(|(_, value)| !value.is_empty());
+        Ok(known.map(|(name, value)| (name.to_owned(), condition(name, value))).collect())
     }
 
     pub(super) fn run(&self, image: &[u8]) -> Result<Measured, BoardError> {
@@ -88,11 +92,56 @@ impl Ssh {
     }
 }
 
+/// What a machine says of itself, for people; as it is where it is of no known form.
+fn condition(name: &str, value: &str) -> String {
+    let thousandths = || value.parse::<u32>().ok().map(|n| f64::from(n) / 1e3);
+    let known = match name {
+        "clock" | "limit" => thousandths().map(|mhz| format!("{mhz:.0} MHz")),
+        "temperature" => thousandths().map(|degrees| format!("{degrees:.1} C")),
+        "throttling" => {
+            value.strip_prefix("0x").and_then(|hex| u32::from_str_radix(hex, 16).ok()).map(throttling)
+        }
+        _ => None,
+    };
+    known.unwrap_or_else(|| value.to_owned())
+}
+
+fn throttling(bits: u32) -> String {
+    let bit = |at: usize| bits >> at & 1 == 1;
+    let told = THROTTLING.iter().enumerate().filter_map(|(at, name)| match (bit(at), bit(at + 16)) {
+        (true, _) => Some(format!("{name} now")),
+        (false, true) => Some(format!("{name} before")),
+        (false, false) => None,
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
 impl Drop for Ssh {
     fn drop(&mut self) {
         if !self.folder.is_empty() {
             // What is left there is small, and whoever restarts the machine removes it.
             let _ = self.shell(&format!("rm -r {}", self.folder));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::condition;
+
+    #[test]
+    fn conditions_are_for_people() {
+        for (name, value, shown) in [
+            ("clock", "1800000", "1800 MHz"),
+            ("temperature", "48212", "48.2 C"),
+            ("throttling", "0x0", "none"),
+            ("throttling", "0x50005", "under-voltage now, throttled now"),
+            ("throttling", "0x20000", "clock capped before"),
+            ("throttling", "sudo: not found", "sudo: not found"),
+            ("governor", "ondemand", "ondemand"),
+        ] {
+            assert_eq!(condition(name, value), shown);
         }
     }
 }

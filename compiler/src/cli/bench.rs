@@ -92,7 +92,8 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     }
     if args.against.is_empty() {
         files.push(densify(&artifact)?);
-        names.push("the same steps, dense f32".into());
+        let element = if artifact.header().input.element.is_i8() { "int8" } else { "f32" };
+        names.push(format!("the same steps, dense {element}"));
     }
     if let Some(place) = &args.on {
         return board::run(place, args.firmware.as_deref(), &names, &files, global);

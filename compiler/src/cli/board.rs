@@ -29,6 +29,8 @@ struct Report {
 struct Row {
     name: String,
     file_bytes: usize,
+    /// Bytes of RAM for its values.
+    arena: usize,
     /// Bytes of flash of the program that measured, without the model; of a board.
     code: Option<u64>,
     /// Bytes of that program's variables.
@@ -80,7 +82,8 @@ pub(super) fn run(
         };
         let layers = layers(&Artifact::parse(&aligned).map_err(ExecuteError::from)?);
         let (code, statics) = bench.sizes().unzip();
-        models.push(Row { name: name.clone(), file_bytes: file.len(), code, statics, layers, outcome });
+        let (name, file_bytes, arena) = (name.clone(), file.len(), model.arena_len());
+        models.push(Row { name, file_bytes, arena, code, statics, layers, outcome });
         conditions = bench.conditions()?;
     }
     let report = Report { place: place.to_owned(), conditions, models };
@@ -177,7 +180,7 @@ fn summary(report: &Report, counted: Unit) -> String {
                     grouped(measured.load),
                     bytes(row.file_bytes as u64),
                     size(row.code),
-                    size(measured.arena),
+                    bytes(row.arena as u64),
                     size(measured.stack),
                     outputs,
                 ]);
@@ -262,7 +265,6 @@ mod tests {
             load: 1,
             run: 10,
             steps: vec![10],
-            arena: None,
             stack: None,
             output: output.to_vec(),
         }
@@ -275,6 +277,7 @@ mod tests {
             let row = Row {
                 name: "m".into(),
                 file_bytes: 0,
+                arena: 0,
                 code: None,
                 statics: None,
                 layers: Vec::new(),

@@ -16,6 +16,7 @@ use tfc_formats::dataset::{Dataset, Samples};
 use tfc_formats::network::Network;
 
 use super::data::{self, LabelArgs};
+use super::fit::FitArgs;
 use super::input::{InputArgs, count, micros, size};
 use super::output::{check_distinct, check_writable, emit, emit_and_check, note, work_folder};
 use super::progress::Bar;
@@ -146,6 +147,8 @@ pub(super) struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
     labels: LabelArgs,
     #[command(flatten)]
     training: TrainingArgs,
@@ -213,7 +216,7 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let target = args.target.as_deref().map(Target::find).transpose()?;
     let options = Options { target, ..options(args, data.is_some(), calibration.is_some()) };
     let nearest = output.with_extension("nearest.tfc");
-    if matches!(options.goal, Goal::Budget(_)) {
+    if matches!(options.goal, Goal::Budget(_)) || args.fit.limits() {
         check_writable(&nearest, args.force)?;
     }
     let tunes = calibration.is_some() || data.is_some() && options.training.epochs > 0;
@@ -222,27 +225,35 @@ pub(super) fn run(args: &Args, global: Global) -> Result<()> {
     let device = select(if computes { args.training.device } else { Choice::Cpu })?;
 
     let inputs = Inputs { network: &network, data: data.as_ref(), calibration: calibration.as_ref() };
-    let compiled = match &device {
+    let mut compiled = match &device {
         AnyDevice::Cpu(device) => drive(device, inputs, &options, args, &output, global),
         AnyDevice::Gpu(device) => drive(device, inputs, &options, args, &output, global),
     }?;
+    let target = options.target.as_ref().map(|target| target.name.as_str());
+    compiled.report.footprint = args.fit.footprint(&compiled.bytes, target, global)?;
+    let too_large =
+        compiled.report.footprint.as_ref().map(|footprint| args.fit.check(&compiled.bytes, footprint));
+    let too_large = too_large.and_then(Result::err);
     let budget = compiled.report.budget.as_ref();
     let missed = budget.filter(|budget| !budget.met);
     // What does not meet its budget must not be taken for what does, and was work all the same.
-    let output = if missed.is_some() { nearest } else { output };
+    let output = if missed.is_some() || too_large.is_some() { nearest } else { output };
     write_file(&output, &compiled.bytes)?;
     if let Some(path) = &args.report {
         write_file(path, serde_json::to_string_pretty(&compiled.report)?.as_bytes())?;
     }
-    let check = match missed {
-        Some(missed) => Err(CheckFailed(format!(
+    let check = match (missed, too_large) {
+        (Some(missed), _) => Err(CheckFailed(format!(
             "no artifact within {}; the nearest, {}, is in {}",
             missed.budget,
             missed.front[missed.kept].text(),
             output.display()
         ))
         .into()),
-        None => Ok(()),
+        (None, Some(error)) => {
+            Err(CheckFailed(format!("{error}; the artifact is in {}", output.display())).into())
+        }
+        (None, None) => Ok(()),
     };
     emit_and_check(emit(global, || compiled.report.text(), &compiled.report), check)?;
     note(global, &format!("wrote {}", output.display()));

@@ -12,6 +12,7 @@ mod data;
 mod devices;
 mod diff;
 mod eval;
+mod fit;
 mod graph;
 mod input;
 mod inspect;

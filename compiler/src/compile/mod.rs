@@ -196,6 +196,7 @@ pub fn compile<D: Device>(
         history,
         one_shot,
         predicted,
+        footprint: None,
         notes,
         seconds: start.elapsed().as_secs_f64(),
     };

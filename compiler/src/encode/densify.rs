@@ -9,9 +9,8 @@ use tfc_formats::artifact::{
 /// subnormal, which would take longer.
 const NEARLY_ZERO: f32 = 1e-30;
 
-/// Writes the artifact again with all matrices dense and all weights f32, none of them zero, or i8
-/// as they are. Values move up in the
-/// arena where dense rows need more scratch.
+/// Writes the artifact again with all matrices dense and all weights f32, or i8 where they are, none of
+/// them zero. Values move up in the arena where dense rows need more scratch.
 pub fn densify(artifact: &Artifact<'_>) -> Result<Vec<u8>, WriteError> {
     let header = artifact.header();
     let longest = |step: &Step<'_>| {
@@ -47,7 +46,7 @@ fn dense(artifact: &Artifact<'_>, matrix: &Matrix, writer: &mut Writer) -> Matri
     let (Storage::Dense { values: stored } | Storage::Csr { values: stored, .. }) = matrix.storage;
     let values = dense_values(artifact, matrix).into_iter();
     let values = match stored.dtype {
-        Dtype::I8 => writer.i8s(&values.map(|v| v as i8).collect::<Vec<_>>()),
+        Dtype::I8 => writer.i8s(&values.map(|v| if v == 0.0 { 1 } else { v as i8 }).collect::<Vec<_>>()),
         _ => writer.f32s(&values.map(|v| if v == 0.0 { NEARLY_ZERO } else { v }).collect::<Vec<_>>()),
     };
     Matrix { storage: Storage::Dense { values }, ..*matrix }

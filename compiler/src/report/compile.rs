@@ -8,6 +8,7 @@ use super::budget::BudgetReport;
 use super::layers::Layer;
 use super::table::{Align, bytes, percent, table};
 use super::target::TargetReport;
+use crate::board::{Footprint, ProgramBytes};
 use crate::execute::Score;
 use crate::factorize::Iteration;
 use crate::one_shot::Corrected;
@@ -57,6 +58,9 @@ pub struct CompileReport {
     pub predicted: Option<TargetReport>,
     /// What was tried and kept, in words.
     pub notes: Vec<String>,
+    /// What the artifact takes of a microcontroller, where its flash or RAM is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<Footprint>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -231,6 +235,21 @@ impl CompileReport {
         }
         for note in &self.notes {
             let _ = writeln!(text, "note: {note}");
+        }
+        if let Some(footprint) = &self.footprint {
+            let (flash, ram) = (bytes(footprint.flash()), bytes(footprint.ram()));
+            let _ = match &footprint.program {
+                Some(ProgramBytes { code, statics, stack }) => writeln!(
+                    text,
+                    "flash {flash}: model {} B, program {code} B; RAM {ram}: arena {} B, stack {stack} B, variables {statics} B",
+                    footprint.model, footprint.arena
+                ),
+                None => writeln!(
+                    text,
+                    "flash {flash}, RAM {ram}: the model and its arena alone; the program's are not known: {}",
+                    footprint.unknown.as_deref().unwrap_or_default()
+                ),
+            };
         }
         let (dense, file) = (self.dense_bytes as f64, self.file_bytes as f64);
         let ratio = if file <= dense {

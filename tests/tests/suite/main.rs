@@ -1,6 +1,8 @@
 //! End to end: the command line as a person uses it, and artifacts against an oracle of networks.
 
 mod bad_input;
+#[cfg(unix)]
+mod board;
 mod budget;
 mod common;
 mod compile;

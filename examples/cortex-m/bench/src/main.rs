@@ -41,6 +41,6 @@ fn run() -> Result<(), Error> {
     let stack = ram.peak_stack(&mut || result = measure::run_once::<NEEDS>(&image, arena));
     result?;
     let stack = stack.ok_or(Error::Stack)?;
-    measure::line(&mut Output, format_args!("{{\"arena\":{arena_len},\"stack\":{stack}}}"))?;
+    measure::line(&mut Output, format_args!("{{\"stack\":{stack}}}"))?;
     measure::measure::<Cycles, NEEDS>(&image, arena, &mut Output)
 }

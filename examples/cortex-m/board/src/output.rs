@@ -6,7 +6,7 @@ pub struct Output;
 
 #[cfg(feature = "rtt")]
 pub(crate) fn init() {
-    rtt_target::rtt_init_print!(BlockIfFull, 1024);
+    rtt_target::rtt_init_print!(rtt_target::ChannelMode::BlockIfFull, 1024);
 }
 
 #[cfg(not(feature = "rtt"))]

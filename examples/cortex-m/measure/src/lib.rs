@@ -4,7 +4,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `{"unit":"cycles"}` | what costs are: `cycles`, `ns`, or `none`, where nothing but an emulator counts |
-//! | `{"arena":1040,"stack":1500}` | bytes; the stack at its deepest; on a microcontroller |
+//! | `{"stack":1500}` | bytes of the stack at its deepest; on a microcontroller |
 //! | `{"load":9}` | cost of checking the model |
 //! | `{"run":9}` | cost of a run |
 //! | `{"step":0,"name":"conv1","cost":9}` | cost of one of its steps, measured in a second run |
@@ -112,7 +112,7 @@ pub fn run_once<const NEEDS: u32>(image: &Image<'_>, arena: &mut [u8]) -> Result
     session.run(input).map(|_| ()).map_err(Error::Run)
 }
 
-/// Measures, and prints everything but the line with the arena.
+/// Measures, and prints everything but the line with the stack.
 pub fn measure<C: Clock, const NEEDS: u32>(
     image: &Image<'_>,
     arena: &mut [u8],
