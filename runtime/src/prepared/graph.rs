@@ -1,5 +1,6 @@
 //! The steps of a file as tasks over values.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use tfc_formats::artifact::{MAX_INPUTS, Step, Value};
@@ -14,7 +15,7 @@ use crate::tensor::Layout;
 #[derive(Debug)]
 pub(super) enum Action<'m> {
     /// A step of the file.
-    Step(Step<'m>),
+    Step(Box<Step<'m>>),
     /// Copies the elements in C, H, W order.
     Pack,
     /// Planes become a grid.
@@ -97,7 +98,7 @@ impl<'m> Graph<'m> {
             let output = graph.slot(step.output.shape);
             now.retain(|(offset, _)| *offset != step.output.offset);
             now.push((step.output.offset, output));
-            graph.drafts.push(Draft { name: step.name, action: Action::Step(step), inputs, output });
+            graph.drafts.push(Draft { name: step.name, action: Action::Step(Box::new(step)), inputs, output });
         }
         let steps = header.steps;
         let output = graph.view(&now, &header.output).ok_or(PrepareError::Value { step: steps })?;

@@ -146,7 +146,7 @@ impl<'m> Graph<'m> {
                             Work::Pool(fold, spec, step.activation)
                         }
                         (None, Op::GlobalAvgPool) if step.activation.is_none() => Work::GlobalAvgPool,
-                        (None, _) => Work::Step(step.clone()),
+                        (None, _) => Work::Step((**step).clone()),
                     }
                 }
             };
