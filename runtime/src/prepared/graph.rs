@@ -98,7 +98,12 @@ impl<'m> Graph<'m> {
             let output = graph.slot(step.output.shape);
             now.retain(|(offset, _)| *offset != step.output.offset);
             now.push((step.output.offset, output));
-            graph.drafts.push(Draft { name: step.name, action: Action::Step(Box::new(step)), inputs, output });
+            graph.drafts.push(Draft {
+                name: step.name,
+                action: Action::Step(Box::new(step)),
+                inputs,
+                output,
+            });
         }
         let steps = header.steps;
         let output = graph.view(&now, &header.output).ok_or(PrepareError::Value { step: steps })?;
