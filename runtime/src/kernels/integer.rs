@@ -20,14 +20,26 @@ impl<'a> Requantizer<'a> {
         Some(Self { constants: step.requantization?, multipliers: artifact.i32s(*step.params.last()?)? })
     }
 
+    /// Whether results are bounded only by what a byte holds: one instruction on many processors.
+    #[inline(always)]
+    fn saturates(&self) -> bool {
+        (self.constants.lo, self.constants.hi) == (i8::MIN, i8::MAX)
+    }
+
     /// A sum that is in the output's units already, but for the right shift.
     #[inline(always)]
     pub(crate) fn store(&self, sum: i32) -> i8 {
+        self.store_within::<false>(sum)
+    }
+
+    /// As [`store`](Self::store), knowing of [`saturates`](Self::saturates).
+    #[inline(always)]
+    fn store_within<const SATURATES: bool>(&self, sum: i32) -> i8 {
         let Requantization { offset, right, lo, hi, .. } = self.constants;
         // A shift is below 32, and bounds are in order: the masks and the order of comparisons
         // only keep this from panicking.
         let q = sum.wrapping_add(offset).wrapping_shr(right.into());
-        q.max(lo.into()).min(hi.into()) as i8
+        if SATURATES { q.clamp(-128, 127) as i8 } else { q.max(lo.into()).min(hi.into()) as i8 }
     }
 
     /// A sum times its multiplier, in the output's units but for the right shift.
@@ -57,6 +69,8 @@ pub(crate) enum Residual<'a> {
 #[derive(Clone)]
 pub(crate) struct WeightsI8<'a> {
     pub(crate) rows: Rows<'a>,
+    /// Columns of every row.
+    pub(crate) cols: usize,
     /// By channel: what its sum begins with. The input's zero point is in it, so that elements that
     /// are not stored need not be added up.
     pub(crate) bias: &'a [i32],
@@ -80,6 +94,7 @@ impl<'a> WeightsI8<'a> {
         };
         Some(Self {
             rows: artifact.rows(matrix)?,
+            cols: matrix.cols.try_into().ok()?,
             bias: artifact.i32s(*step.params.first()?)?,
             requantizer,
             residual,
@@ -88,7 +103,16 @@ impl<'a> WeightsI8<'a> {
 
     /// Stores sums of channel `c` in row `y` of the output, from column `start` on.
     #[inline(always)]
-    pub(crate) fn store(
+    pub(crate) fn store(&self, out: &mut TensorMut<'_, i8>, place: [usize; 3], sums: &[i32]) -> Option<()> {
+        if self.requantizer.saturates() {
+            self.store_within::<true>(out, place, sums)
+        } else {
+            self.store_within::<false>(out, place, sums)
+        }
+    }
+
+    #[inline(always)]
+    fn store_within<const SATURATES: bool>(
         &self,
         out: &mut TensorMut<'_, i8>,
         [c, y, start]: [usize; 3],
@@ -98,19 +122,18 @@ impl<'a> WeightsI8<'a> {
         let multiplier = *requantizer.multipliers.get(c)?;
         let to = out.row(c, y).get_mut(start..)?;
         let multiply = |sum: i32| requantizer.multiply(sum, multiplier);
+        let store = |sum: i32| requantizer.store_within::<SATURATES>(sum);
         match *residual {
-            Residual::None => {
-                to.iter_mut().zip(sums).for_each(|(to, sum)| *to = requantizer.store(multiply(*sum)));
-            }
+            Residual::None => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = store(multiply(*sum))),
             Residual::InPlace(factor) => to.iter_mut().zip(sums).for_each(|(to, sum)| {
                 let more = i32::from(*to).wrapping_mul(factor);
-                *to = requantizer.store(multiply(*sum).wrapping_add(more));
+                *to = store(multiply(*sum).wrapping_add(more));
             }),
             Residual::Apart(value, factor) => {
                 let from = value.row(c, y).get(start..)?;
                 to.iter_mut().zip(sums).zip(from).for_each(|((to, sum), from)| {
                     let more = i32::from(*from).wrapping_mul(factor);
-                    *to = requantizer.store(multiply(*sum).wrapping_add(more));
+                    *to = store(multiply(*sum).wrapping_add(more));
                 });
             }
         }
