@@ -7,10 +7,14 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(dsp)");
-    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm")
-        && features().is_some_and(|f| f.contains("\"dsp\""))
-    {
-        println!("cargo::rustc-cfg=dsp");
+    let arm = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
+    if let Some(features) = arm.then(features).flatten() {
+        let has = |name: &str| features.contains(&format!("\"{name}\""));
+        // Vectors, which compilers make of portable loops, take fewer instructions.
+        let helium = has("mclass") && has("neon");
+        if has("dsp") && !helium {
+            println!("cargo::rustc-cfg=dsp");
+        }
     }
 }
 

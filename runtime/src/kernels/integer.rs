@@ -55,6 +55,9 @@ impl<'a> Requantizer<'a> {
     }
 }
 
+/// Sums of which bytes are made together.
+const TOGETHER: usize = if cfg!(target_pointer_width = "32") { 4 } else { 16 };
+
 /// What a step adds to each element that it stores.
 #[derive(Clone, Copy)]
 pub(crate) enum Residual<'a> {
@@ -101,43 +104,87 @@ impl<'a> WeightsI8<'a> {
         })
     }
 
-    /// Stores sums of channel `c` in row `y` of the output, from column `start` on.
-    #[inline(always)]
-    pub(crate) fn store(&self, out: &mut TensorMut<'_, i8>, place: [usize; 3], sums: &[i32]) -> Option<()> {
-        if self.requantizer.saturates() {
-            self.store_within::<true>(out, place, sums)
-        } else {
-            self.store_within::<false>(out, place, sums)
-        }
-    }
-
-    #[inline(always)]
-    fn store_within<const SATURATES: bool>(
+    /// Stores sums of channel `c` in row `y` of the output, from column `start` on. Apart from the
+    /// loops around it where registers are few.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    #[cfg_attr(not(target_pointer_width = "32"), inline(always))]
+    pub(crate) fn store(
         &self,
         out: &mut TensorMut<'_, i8>,
         [c, y, start]: [usize; 3],
         sums: &[i32],
     ) -> Option<()> {
-        let Self { requantizer, residual, .. } = self;
-        let multiplier = *requantizer.multipliers.get(c)?;
+        let multiplier = *self.requantizer.multipliers.get(c)?;
         let to = out.row(c, y).get_mut(start..)?;
-        let multiply = |sum: i32| requantizer.multiply(sum, multiplier);
-        let store = |sum: i32| requantizer.store_within::<SATURATES>(sum);
-        match *residual {
-            Residual::None => to.iter_mut().zip(sums).for_each(|(to, sum)| *to = store(multiply(*sum))),
-            Residual::InPlace(factor) => to.iter_mut().zip(sums).for_each(|(to, sum)| {
-                let more = i32::from(*to).wrapping_mul(factor);
-                *to = store(multiply(*sum).wrapping_add(more));
-            }),
-            Residual::Apart(value, factor) => {
-                let from = value.row(c, y).get(start..)?;
-                to.iter_mut().zip(sums).zip(from).for_each(|((to, sum), from)| {
-                    let more = i32::from(*from).wrapping_mul(factor);
-                    *to = store(multiply(*sum).wrapping_add(more));
-                });
-            }
+        let from = match self.residual {
+            Residual::Apart(value, _) => value.row(c, y).get(start..)?.get(..sums.len())?,
+            _ => &[],
+        };
+        if self.requantizer.saturates() {
+            self.store_within::<true>(to, from, multiplier, sums);
+        } else {
+            self.store_within::<false>(to, from, multiplier, sums);
         }
         Some(())
+    }
+
+    /// Stores what the matrix adds to the biases of channels from `first` on, which are one element
+    /// each.
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
+    #[cfg_attr(not(target_pointer_width = "32"), inline(always))]
+    pub(crate) fn store_channels(
+        &self,
+        out: &mut TensorMut<'_, i8>,
+        first: usize,
+        sums: &mut [i32],
+    ) -> Option<()> {
+        let bias = self.bias.get(first..)?;
+        sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = sum.wrapping_add(*bias));
+        let Residual::None = self.residual else {
+            for (c, sum) in (first..).zip(sums) {
+                self.store(out, [c, 0, 0], core::slice::from_ref(sum))?;
+            }
+            return Some(());
+        };
+        let scaled = sums.iter().zip(self.requantizer.multipliers.get(first..)?);
+        let to = out.data.get_mut(first..)?.iter_mut().zip(scaled);
+        to.for_each(|(to, (sum, m))| *to = self.requantizer.store(self.requantizer.multiply(*sum, *m)));
+        Some(())
+    }
+
+    #[inline(always)]
+    fn store_within<const SATURATES: bool>(&self, to: &mut [i8], from: &[i8], multiplier: i32, sums: &[i32]) {
+        let Self { requantizer, residual, .. } = self;
+        let store = |sum: i32, more: i32| {
+            requantizer.store_within::<SATURATES>(requantizer.multiply(sum, multiplier).wrapping_add(more))
+        };
+        // Loops over arrays become straight code.
+        let (to, to_rest) = to.get_mut(..sums.len()).unwrap_or_default().as_chunks_mut::<TOGETHER>();
+        let (sums, sums_rest) = sums.as_chunks::<TOGETHER>();
+        let (from, from_rest) = from.as_chunks::<TOGETHER>();
+        match *residual {
+            Residual::None => {
+                for (to, sums) in to.iter_mut().zip(sums) {
+                    (0..TOGETHER).for_each(|i| to[i] = store(sums[i], 0));
+                }
+                to_rest.iter_mut().zip(sums_rest).for_each(|(to, sum)| *to = store(*sum, 0));
+            }
+            Residual::InPlace(factor) => {
+                let store = |sum, to: i8| store(sum, i32::from(to).wrapping_mul(factor));
+                for (to, sums) in to.iter_mut().zip(sums) {
+                    (0..TOGETHER).for_each(|i| to[i] = store(sums[i], to[i]));
+                }
+                to_rest.iter_mut().zip(sums_rest).for_each(|(to, sum)| *to = store(*sum, *to));
+            }
+            Residual::Apart(_, factor) => {
+                let store = |sum, from: i8| store(sum, i32::from(from).wrapping_mul(factor));
+                for ((to, sums), from) in to.iter_mut().zip(sums).zip(from) {
+                    (0..TOGETHER).for_each(|i| to[i] = store(sums[i], from[i]));
+                }
+                let rest = sums_rest.iter().zip(from_rest);
+                to_rest.iter_mut().zip(rest).for_each(|(to, (sum, from))| *to = store(*sum, *from));
+            }
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Convolution on i8: as on f32, each row of the matrix becomes a list of (input offset, weight), and
 //! the sums of a run of output positions stay in registers until the list is done.
 
-use tfc_formats::artifact::Values;
+use tfc_formats::artifact::{Needs, Values};
 
 use super::lines::Lines;
+use super::needs;
 use super::taps::Taps;
 use crate::kernels::ConvI8;
 use crate::kernels::arch::{BEHIND, Bytes, Entries, Native, Plain};
@@ -17,23 +18,23 @@ pub(in crate::kernels) fn handles(job: &ConvI8<'_>) -> bool {
 
 /// Any kernel, dilation, padding and grouping.
 #[inline(always)]
-pub(in crate::kernels) fn conv(job: &mut ConvI8<'_>) -> Option<()> {
+pub(in crate::kernels) fn conv<const NEEDS: u32>(job: &mut ConvI8<'_>) -> Option<()> {
     let flat = Lines::of(&job.spec, job.x.at, job.out.at)?;
     let rows = Lines::rows(&job.spec, job.x.at, job.out.at)?;
     let cost = |lines: &Lines| Some(lines.cost(lines.tile(Native::TILES)?));
     let lines = if cost(&rows)? <= cost(&flat)? { rows } else { flat };
     // Constants first, so that no code comes of tiles that are not to be had.
     match (job.spec.stride[1], lines.tile(Native::TILES)?) {
-        (1, 64) if has(64) => run::<1, 64>(job, lines),
-        (1, 32) if has(32) => run::<1, 32>(job, lines),
-        (1, 16) if has(16) => run::<1, 16>(job, lines),
-        (1, 8) if has(8) => run::<1, 8>(job, lines),
-        (1, 4) if has(4) => run::<1, 4>(job, lines),
-        (2, 64) if has(64) => run::<2, 64>(job, lines),
-        (2, 32) if has(32) => run::<2, 32>(job, lines),
-        (2, 16) if has(16) => run::<2, 16>(job, lines),
-        (2, 8) if has(8) => run::<2, 8>(job, lines),
-        (2, 4) if has(4) => run::<2, 4>(job, lines),
+        (1, 64) if has(64) => run::<NEEDS, 1, 64>(job, lines),
+        (1, 32) if has(32) => run::<NEEDS, 1, 32>(job, lines),
+        (1, 16) if has(16) => run::<NEEDS, 1, 16>(job, lines),
+        (1, 8) if has(8) => run::<NEEDS, 1, 8>(job, lines),
+        (1, 4) if has(4) => run::<NEEDS, 1, 4>(job, lines),
+        (2, 64) if has(64) => run::<NEEDS, 2, 64>(job, lines),
+        (2, 32) if has(32) => run::<NEEDS, 2, 32>(job, lines),
+        (2, 16) if has(16) => run::<NEEDS, 2, 16>(job, lines),
+        (2, 8) if has(8) => run::<NEEDS, 2, 8>(job, lines),
+        (2, 4) if has(4) => run::<NEEDS, 2, 4>(job, lines),
         _ => None,
     }
 }
@@ -51,7 +52,7 @@ const fn has(tile: usize) -> bool {
 }
 
 #[inline(always)]
-fn run<const S: usize, const N: usize>(job: &mut ConvI8<'_>, lines: Lines) -> Option<()> {
+fn run<const NEEDS: u32, const S: usize, const N: usize>(job: &mut ConvI8<'_>, lines: Lines) -> Option<()> {
     let taps = Taps::of(&job.spec, job.x.at, job.weights.cols)?;
     let group_out = job.out.at.c.checked_div(job.spec.groups as usize)?;
     let scratch = core::mem::take(&mut job.scratch);
@@ -65,7 +66,10 @@ fn run<const S: usize, const N: usize>(job: &mut ConvI8<'_>, lines: Lines) -> Op
             let weights = || values.iter().skip(lane).step_by(block).copied();
             match Entries::<Native>::pack(&mut *words, weights()) {
                 Some(entries) => channel::<_, S, N>(job, lines, o, entries)?,
-                None => channel::<_, S, N>(job, lines, o, Entries::<Plain>::pack(words, weights())?)?,
+                None if needs::<NEEDS>(Needs::LARGE_CONV) => {
+                    channel::<_, S, N>(job, lines, o, Entries::<Plain>::pack(words, weights())?)?;
+                }
+                None => return None,
             }
         }
     }

@@ -12,45 +12,89 @@ pub(in crate::kernels) fn handles(job: &DenseI8<'_>) -> bool {
     job.x.at.is_packed() && job.out.at.is_packed()
 }
 
+/// Rows whose bytes are made together.
+const TOGETHER: usize = 8;
+
 /// `y = W x`, the matrix in any storage.
 #[inline(always)]
 pub(in crate::kernels) fn dense<const NEEDS: u32>(job: &mut DenseI8<'_>) -> Option<()> {
-    let x = job.x.data;
     let mut rows = job.weights.rows.clone();
-    let block = rows.block();
-    for first in (0..job.out.at.c).step_by(block.max(1)) {
-        let ([_], columns, Values::I8(values)) = rows.next_blocks::<1>()? else { return None };
-        for (lane, o) in (first..job.out.at.c.min(first + block)).enumerate() {
-            let sum = match columns {
-                Columns::All if needs::<NEEDS>(Needs::ALL_COLUMNS) => Native::dot_all(x, values),
-                Columns::Delta(deltas) if block == 1 && needs::<NEEDS>(Needs::DELTA_COLUMNS) => {
-                    Native::dot(x, deltas, values)?
-                }
-                Columns::Delta(v) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::BLOCKS)) => {
-                    dot(x, v, values.get(lane..)?.iter().step_by(block))?
-                }
-                Columns::U16(v) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS) => {
-                    dot(x, v, values.get(lane..)?.iter().step_by(block))?
-                }
-                Columns::U32(v) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS) => {
-                    dot(x, v, values.get(lane..)?.iter().step_by(block))?
-                }
-                _ => return None,
-            };
-            let sum = sum.wrapping_add(*job.weights.bias.get(o)?);
-            job.weights.store(&mut job.out, [o, 0, 0], &[sum])?;
+    let block = rows.block().max(1);
+    let mut sums = [0; TOGETHER];
+    for first in (0..job.out.at.c).step_by(TOGETHER) {
+        let sums = sums.get_mut(..TOGETHER.min(job.out.at.c - first))?;
+        if sums.len() == TOGETHER && block == 1 {
+            let (lens, columns, values) = rows.next_blocks::<TOGETHER>()?;
+            dots::<NEEDS>(job.x.data, &lens, columns, values, block, sums)?;
+        } else {
+            for sums in sums.chunks_mut(block) {
+                let (lens, columns, values) = rows.next_blocks::<1>()?;
+                dots::<NEEDS>(job.x.data, &lens, columns, values, block, sums)?;
+            }
         }
+        job.weights.store_channels(&mut job.out, first, sums)?;
     }
     Some(())
 }
 
-/// The sum of products of weights with the elements in their columns.
+/// Sums of rows, of blocks with these lengths.
 #[inline(always)]
-fn dot<'w, I: NextColumn>(x: &[i8], index: &[I], weights: impl Iterator<Item = &'w i8>) -> Option<i32> {
-    let (mut sum, mut column) = (0i32, 0);
-    for (index, weight) in index.iter().zip(weights) {
-        column = index.after(column);
-        sum = sum.wrapping_add(i32::from(*x.get(column as usize)?).wrapping_mul((*weight).into()));
+fn dots<const NEEDS: u32>(
+    x: &[i8],
+    lens: &[usize],
+    columns: Columns<'_>,
+    values: Values<'_>,
+    block: usize,
+    sums: &mut [i32],
+) -> Option<()> {
+    let Values::I8(mut values) = values else { return None };
+    match columns {
+        Columns::All if needs::<NEEDS>(Needs::ALL_COLUMNS) => {
+            for (sum, len) in sums.iter_mut().zip(lens) {
+                let (now, later) = values.split_at_checked(*len)?;
+                (*sum, values) = (Native::dot_all(x, now), later);
+            }
+        }
+        Columns::Delta(mut deltas) if block == 1 && needs::<NEEDS>(Needs::DELTA_COLUMNS) => {
+            for (sum, len) in sums.iter_mut().zip(lens) {
+                let (now, later) = values.split_at_checked(*len)?;
+                let (deltas_now, deltas_later) = deltas.split_at_checked(*len)?;
+                (*sum, values, deltas) = (Native::dot(x, deltas_now, now)?, later, deltas_later);
+            }
+        }
+        Columns::Delta(v) if needs::<NEEDS>(Needs::DELTA_COLUMNS.and(Needs::BLOCKS)) => {
+            each(x, lens, v, values, block, sums)?;
+        }
+        Columns::U16(v) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS) => each(x, lens, v, values, block, sums)?,
+        Columns::U32(v) if needs::<NEEDS>(Needs::ABSOLUTE_COLUMNS) => each(x, lens, v, values, block, sums)?,
+        _ => return None,
     }
-    Some(sum)
+    Some(())
+}
+
+/// [`dots`] of any index and any number of rows in a block.
+#[inline(always)]
+fn each<I: NextColumn>(
+    x: &[i8],
+    lens: &[usize],
+    mut index: &[I],
+    mut values: &[i8],
+    block: usize,
+    sums: &mut [i32],
+) -> Option<()> {
+    for (sums, len) in sums.chunks_mut(block).zip(lens) {
+        let (index_now, index_later) = index.split_at_checked(*len)?;
+        let (now, later) = values.split_at_checked(len.checked_mul(block)?)?;
+        (index, values) = (index_later, later);
+        sums.fill(0);
+        let mut column = 0;
+        for (index, weights) in index_now.iter().zip(now.chunks_exact(block)) {
+            column = index.after(column);
+            let q = i32::from(*x.get(column as usize)?);
+            let add =
+                |(sum, weight): (&mut i32, &i8)| *sum = sum.wrapping_add(q.wrapping_mul((*weight).into()));
+            sums.iter_mut().zip(weights).for_each(add);
+        }
+    }
+    Some(())
 }

@@ -44,7 +44,7 @@ impl<const NEEDS: u32> Kernel for Job<'_, ConvI8<'_>, NEEDS> {
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Option<()> {
-        conv_i8::conv(self.0)
+        conv_i8::conv::<NEEDS>(self.0)
     }
 }
 
