@@ -104,28 +104,41 @@ impl<'a> WeightsI8<'a> {
         })
     }
 
-    /// Stores sums of channel `c` in row `y` of the output, from column `start` on. Apart from the
-    /// loops around it where registers are few.
+    /// Stores sums of channel `c` from a row and a column of the output on, each row having `row` of
+    /// them, of which those behind the output's last column are left out. Returns the place behind
+    /// them. Apart from the loops around it where registers are few.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     #[cfg_attr(not(target_pointer_width = "32"), inline(always))]
     pub(crate) fn store(
         &self,
         out: &mut TensorMut<'_, i8>,
-        [c, y, start]: [usize; 3],
-        sums: &[i32],
-    ) -> Option<()> {
+        c: usize,
+        [mut y, mut column]: [usize; 2],
+        row: usize,
+        mut sums: &[i32],
+    ) -> Option<[usize; 2]> {
         let multiplier = *self.requantizer.multipliers.get(c)?;
-        let to = out.row(c, y).get_mut(start..)?;
-        let from = match self.residual {
-            Residual::Apart(value, _) => value.row(c, y).get(start..)?.get(..sums.len())?,
-            _ => &[],
-        };
-        if self.requantizer.saturates() {
-            self.store_within::<true>(to, from, multiplier, sums);
-        } else {
-            self.store_within::<false>(to, from, multiplier, sums);
+        while !sums.is_empty() && y < out.at.h {
+            let (now, later) = sums.split_at_checked(row.checked_sub(column)?).unwrap_or((sums, &[]));
+            let stored = now.get(..out.at.w.saturating_sub(column)).unwrap_or(now);
+            if !stored.is_empty() {
+                let to = out.row(c, y).get_mut(column..)?.get_mut(..stored.len())?;
+                let from = match self.residual {
+                    Residual::Apart(value, _) => value.row(c, y).get(column..)?.get(..stored.len())?,
+                    _ => &[],
+                };
+                if self.requantizer.saturates() {
+                    self.store_within::<true>(to, from, multiplier, stored);
+                } else {
+                    self.store_within::<false>(to, from, multiplier, stored);
+                }
+            }
+            (sums, column) = (later, column + now.len());
+            if column == row {
+                (y, column) = (y + 1, 0);
+            }
         }
-        Some(())
+        Some([y, column])
     }
 
     /// Stores what the matrix adds to the biases of channels from `first` on, which are one element
@@ -142,7 +155,7 @@ impl<'a> WeightsI8<'a> {
         sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = sum.wrapping_add(*bias));
         let Residual::None = self.residual else {
             for (c, sum) in (first..).zip(sums) {
-                self.store(out, [c, 0, 0], core::slice::from_ref(sum))?;
+                self.store(out, c, [0, 0], 1, core::slice::from_ref(sum))?;
             }
             return Some(());
         };
@@ -159,7 +172,7 @@ impl<'a> WeightsI8<'a> {
             requantizer.store_within::<SATURATES>(requantizer.multiply(sum, multiplier).wrapping_add(more))
         };
         // Loops over arrays become straight code.
-        let (to, to_rest) = to.get_mut(..sums.len()).unwrap_or_default().as_chunks_mut::<TOGETHER>();
+        let (to, to_rest) = to.as_chunks_mut::<TOGETHER>();
         let (sums, sums_rest) = sums.as_chunks::<TOGETHER>();
         let (from, from_rest) = from.as_chunks::<TOGETHER>();
         match *residual {

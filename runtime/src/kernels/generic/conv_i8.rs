@@ -76,6 +76,9 @@ fn run<const NEEDS: u32, const S: usize, const N: usize>(job: &mut ConvI8<'_>, l
     Some(())
 }
 
+/// Sums that are stored together, of as many tiles as they hold.
+const ROOM: usize = 64;
+
 /// Output channel `o`.
 #[inline(always)]
 fn channel<B: Bytes, const S: usize, const N: usize>(
@@ -85,39 +88,36 @@ fn channel<B: Bytes, const S: usize, const N: usize>(
     entries: Entries<'_, B>,
 ) -> Option<()> {
     let bias = *job.weights.bias.get(o)?;
-    let (mut y, mut column) = (0, 0);
+    let (mut sums, mut filled, mut place) = ([0; ROOM], 0, [0, 0]);
     for line in 0..lines.count {
         let x = job.x.data.get(entries.base() + line * lines.step..)?;
-        let mut done = 0;
-        while done < lines.len {
-            // The last tile overlaps the one before it.
-            let at = done.min(lines.len.saturating_sub(N));
-            let mut sums = [bias; N];
-            let x = x.get(at * S..)?;
-            if !entries.add::<S, N>(x, &mut sums) {
-                add_inside::<B, S, N>(x, entries, &mut sums);
+        let mut at = 0;
+        while at < lines.len {
+            let room = sums.get_mut(filled..)?;
+            let tile = |x: &[i8], sums: &mut [i32; N]| {
+                sums.fill(bias);
+                if !entries.add::<S, N>(x, sums) {
+                    add_inside::<B, S, N>(x, entries, sums);
+                }
+            };
+            let n = N.min(lines.len - at);
+            if n == N {
+                tile(x.get(at * S..)?, room.first_chunk_mut()?);
+            } else {
+                // Overlaps the one before it, rather than reach beyond the input.
+                let mut whole = [0; N];
+                let from = lines.len.saturating_sub(N);
+                tile(x.get(from * S..)?, &mut whole);
+                room.iter_mut().zip(whole.get(at - from..)?).take(n).for_each(|(to, sum)| *to = *sum);
             }
-            let end = lines.len.min(at + N);
-            let mut sums = sums.get(done - at..end - at)?;
-            done = end;
-            // What falls between two rows is not stored.
-            while y < job.out.at.h {
-                let (now, later) = sums.split_at_checked(lines.row - column).unwrap_or((sums, &[]));
-                let stored = now.get(..job.out.at.w.saturating_sub(column)).unwrap_or(now);
-                if column < job.out.at.w {
-                    job.weights.store(&mut job.out, [o, y, column], stored)?;
-                }
-                column += now.len();
-                if column == lines.row {
-                    (y, column) = (y + 1, 0);
-                }
-                if later.is_empty() {
-                    break;
-                }
-                sums = later;
+            (at, filled) = (at + n, filled + n);
+            if filled + N > ROOM {
+                place = job.weights.store(&mut job.out, o, place, lines.row, sums.get(..filled)?)?;
+                filled = 0;
             }
         }
     }
+    job.weights.store(&mut job.out, o, place, lines.row, sums.get(..filled)?)?;
     Some(())
 }
 
