@@ -6,13 +6,15 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(dsp)");
+    println!("cargo::rustc-check-cfg=cfg(dsp, helium)");
     let arm = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
     if let Some(features) = arm.then(features).flatten() {
         let has = |name: &str| features.contains(&format!("\"{name}\""));
         // Vectors, which compilers make of portable loops, take fewer instructions.
         let helium = has("mclass") && has("neon");
-        if has("dsp") && !helium {
+        if helium {
+            println!("cargo::rustc-cfg=helium");
+        } else if has("dsp") {
             println!("cargo::rustc-cfg=dsp");
         }
     }

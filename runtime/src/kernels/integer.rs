@@ -118,24 +118,26 @@ impl<'a> WeightsI8<'a> {
         mut sums: &[i32],
     ) -> Option<[usize; 2]> {
         let multiplier = *self.requantizer.multipliers.get(c)?;
-        while !sums.is_empty() && y < out.at.h {
+        let (at, saturates) = (out.at, self.requantizer.saturates());
+        let mut to_row = at.row_start(c, y);
+        let (from, mut from_row, from_step) = match self.residual {
+            Residual::Apart(value, _) => (value.data, value.at.row_start(c, y), value.at.row),
+            _ => (&[][..], 0, 0),
+        };
+        while !sums.is_empty() && y < at.h {
             let (now, later) = sums.split_at_checked(row.checked_sub(column)?).unwrap_or((sums, &[]));
-            let stored = now.get(..out.at.w.saturating_sub(column)).unwrap_or(now);
-            if !stored.is_empty() {
-                let to = out.row(c, y).get_mut(column..)?.get_mut(..stored.len())?;
-                let from = match self.residual {
-                    Residual::Apart(value, _) => value.row(c, y).get(column..)?.get(..stored.len())?,
-                    _ => &[],
-                };
-                if self.requantizer.saturates() {
-                    self.store_within::<true>(to, from, multiplier, stored);
-                } else {
-                    self.store_within::<false>(to, from, multiplier, stored);
-                }
+            let n = now.len().min(at.w.saturating_sub(column));
+            let (stored, to) = (now.get(..n)?, out.data.get_mut(to_row + column..)?.get_mut(..n)?);
+            let from = if from_step == 0 { from } else { from.get(from_row + column..)?.get(..n)? };
+            if saturates {
+                self.store_within::<true>(to, from, multiplier, stored);
+            } else {
+                self.store_within::<false>(to, from, multiplier, stored);
             }
             (sums, column) = (later, column + now.len());
             if column == row {
                 (y, column) = (y + 1, 0);
+                (to_row, from_row) = (to_row + at.row, from_row + from_step);
             }
         }
         Some([y, column])
