@@ -20,12 +20,17 @@ pub(in crate::kernels) trait Bytes: Copy {
     /// Offset and weight of an entry.
     fn parts(word: u32) -> (usize, i32);
 
-    /// Adds to `N` sums what the entries have at places of `x` that are `S` apart, the first being
-    /// the entry's offset.
+    /// Sums of tiles: `bias` and what the entries have at places of `x` that are `S` apart, the first
+    /// of all being the entry's offset.
     ///
     /// # Safety
-    /// `x` has `(N - 1) * S + S` elements behind every offset.
-    unsafe fn add<const S: usize, const N: usize>(x: &[i8], entries: Entries<'_, Self>, sums: &mut [i32; N]);
+    /// `x` has `S` elements for each sum behind every offset.
+    unsafe fn sum<const S: usize, const N: usize>(
+        x: &[i8],
+        entries: Entries<'_, Self>,
+        bias: i32,
+        tiles: &mut [[i32; N]],
+    );
 
     /// The sum of products of weights with elements of `x`: the first is `deltas[0]`, and each is so
     /// many behind the one before it. `None` if one is behind the end.
@@ -101,18 +106,19 @@ impl<'a, B: Bytes> Entries<'a, B> {
         self.words.iter().take(self.words.len() - BEHIND).map(|word| B::parts(*word))
     }
 
-    /// Adds to `N` sums what the entries have at places of `x` that are `S` apart, the first being
-    /// the entry's offset. `false`, and nothing is added, if `x` ends too soon.
+    /// Sums of tiles: `bias` and what the entries have at places of `x` that are `S` apart, the first
+    /// of all being the entry's offset. `false`, and nothing is stored, if `x` ends too soon.
     #[inline(always)]
-    pub(in crate::kernels) fn add<const S: usize, const N: usize>(
+    pub(in crate::kernels) fn sum<const S: usize, const N: usize>(
         &self,
         x: &[i8],
-        sums: &mut [i32; N],
+        bias: i32,
+        tiles: &mut [[i32; N]],
     ) -> bool {
-        let enough = x.len() >= self.reach + N * S;
+        let enough = x.len() >= self.reach + tiles.len() * N * S;
         if enough {
             // SAFETY: no offset is larger than the reach.
-            unsafe { B::add::<S, N>(x, *self, sums) };
+            unsafe { B::sum::<S, N>(x, *self, bias, tiles) };
         }
         enough
     }
@@ -123,7 +129,11 @@ impl<'a, B: Bytes> Entries<'a, B> {
 pub(in crate::kernels) struct Plain;
 
 impl Bytes for Plain {
-    const TILES: &'static [usize] = if cfg!(target_pointer_width = "64") { &[64, 32, 16, 8] } else { &[4] };
+    const TILES: &'static [usize] = match () {
+        () if cfg!(target_pointer_width = "64") => &[64, 32, 16, 8],
+        () if cfg!(helium) => &[16, 8],
+        () => &[4],
+    };
     const REACH: usize = 0xff_ffff;
 
     #[inline(always)]
@@ -137,30 +147,38 @@ impl Bytes for Plain {
     }
 
     #[inline(always)]
-    unsafe fn add<const S: usize, const N: usize>(x: &[i8], entries: Entries<'_, Self>, sums: &mut [i32; N]) {
+    unsafe fn sum<const S: usize, const N: usize>(
+        x: &[i8],
+        entries: Entries<'_, Self>,
+        bias: i32,
+        tiles: &mut [[i32; N]],
+    ) {
         // SAFETY: as the caller vouches.
-        unsafe { add_each::<Self, S, N>(x, entries, sums) }
+        unsafe { sum_each::<Self, S, N>(x, entries, bias, tiles) }
     }
 }
 
-/// [`Bytes::add`] in any form.
+/// [`Bytes::sum`] in any form.
 ///
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn add_each<B: Bytes, const S: usize, const N: usize>(
+pub(super) unsafe fn sum_each<B: Bytes, const S: usize, const N: usize>(
     x: &[i8],
     entries: Entries<'_, B>,
-    sums: &mut [i32; N],
+    bias: i32,
+    tiles: &mut [[i32; N]],
 ) {
-    // In registers.
-    let mut now = *sums;
-    for (offset, weight) in entries.iter() {
-        for i in 0..N {
-            // SAFETY: so many elements are behind the offset.
-            let x = unsafe { *x.get_unchecked(offset + i * S) };
-            now[i] = now[i].wrapping_add(weight.wrapping_mul(x.into()));
+    for (t, tile) in tiles.iter_mut().enumerate() {
+        // In registers.
+        let mut sums = [bias; N];
+        for (offset, weight) in entries.iter() {
+            for i in 0..N {
+                // SAFETY: so many elements are behind the offset.
+                let x = unsafe { *x.get_unchecked(offset + (t * N + i) * S) };
+                sums[i] = sums[i].wrapping_add(weight.wrapping_mul(x.into()));
+            }
         }
+        *tile = sums;
     }
-    *sums = now;
 }

@@ -4,7 +4,7 @@
 
 use core::arch::asm;
 
-use super::bytes::{Bytes, Entries, Plain, add_each};
+use super::bytes::{Bytes, Entries, Plain, sum_each};
 
 /// Two 16-bit halves of a register at a time.
 #[derive(Clone, Copy)]
@@ -26,23 +26,41 @@ impl Bytes for Dsp {
     }
 
     #[inline(always)]
-    unsafe fn add<const S: usize, const N: usize>(x: &[i8], entries: Entries<'_, Self>, sums: &mut [i32; N]) {
+    unsafe fn sum<const S: usize, const N: usize>(
+        x: &[i8],
+        entries: Entries<'_, Self>,
+        bias: i32,
+        tiles: &mut [[i32; N]],
+    ) {
         if N != 8 || S > 2 {
             // SAFETY: as the caller vouches.
-            return unsafe { add_each::<Self, S, N>(x, entries, sums) };
+            return unsafe { sum_each::<Self, S, N>(x, entries, bias, tiles) };
+        }
+        let sums = tiles.as_flattened_mut().as_mut_ptr_range();
+        if sums.is_empty() {
+            return;
         }
         // Elements of two bytes that are sign-extended into the halves of a register; in a tile of
         // neighbours, first those of even positions.
         //
-        // SAFETY: reads the words up to the second of 0, of `x` as many elements behind each offset as
-        // the caller vouches for, and sums; those are written. Registers that cannot be operands are
-        // as before at the end, and the stack pointer is.
+        // SAFETY: reads the words up to the second of 0 and, of `x`, as many elements behind each
+        // offset as the caller vouches for; writes the sums. Registers that cannot be operands are as
+        // before at the end, and so is the stack pointer.
         unsafe {
-            macro_rules! block {
+            macro_rules! tiles {
                 ($entry:expr) => {
                     asm!(
-                        "push {{r2, r6, r7, r11}}",
-                        "ldm r2, {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+                        "push {{r6, r7, r11}}",
+                        "push {{r1, r2, r3, r4}}",
+                        "1:",
+                        "ldr r4, [sp, #8]",
+                        "mov r5, r4",
+                        "mov r6, r4",
+                        "mov r7, r4",
+                        "mov r8, r4",
+                        "mov r9, r4",
+                        "mov r10, r4",
+                        "mov r11, r4",
                         "ldr r2, [r1], #4",
                         "cmp r2, #0",
                         "beq 3f",
@@ -55,19 +73,28 @@ impl Bytes for Dsp {
                         "cmp r2, #0",
                         "bne 2b",
                         "3:",
-                        "pop {{r2}}",
-                        "stm r2, {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+                        "ldr r1, [sp]",
+                        "ldr r2, [sp, #4]",
+                        "ldr r3, [sp, #12]",
+                        "stm r2!, {{r4, r5, r6, r7, r8, r9, r10, r11}}",
+                        "add r0, r0, {step}",
+                        "str r2, [sp, #4]",
+                        "cmp r2, r3",
+                        "blo 1b",
+                        "add sp, sp, #16",
                         "pop {{r6, r7, r11}}",
+                        step = const 8 * S,
                         inout("r0") x.as_ptr() => _,
                         inout("r1") entries.words().as_ptr() => _,
-                        inout("r2") sums.as_mut_ptr() => _,
-                        out("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r9") _, out("r10") _,
-                        out("r12") _, out("lr") _,
+                        inout("r2") sums.start => _,
+                        inout("r3") bias => _,
+                        inout("r4") sums.end => _,
+                        out("r5") _, out("r8") _, out("r9") _, out("r10") _, out("r12") _, out("lr") _,
                     )
                 };
             }
             if S == 1 {
-                block!(concat!(
+                tiles!(concat!(
                     "uxtah r3, r0, r2\n",
                     "ldr r12, [r3]\n",
                     "ldr r3, [r3, #4]\n",
@@ -85,7 +112,7 @@ impl Bytes for Dsp {
                     "smlatt r11, r2, r3, r11\n",
                 ));
             } else {
-                block!(concat!(
+                tiles!(concat!(
                     "uxtah r3, r0, r2\n",
                     "ldr r12, [r3]\n",
                     "ldr lr, [r3, #4]\n",

@@ -94,22 +94,24 @@ fn channel<B: Bytes, const S: usize, const N: usize>(
         let mut at = 0;
         while at < lines.len {
             let room = sums.get_mut(filled..)?;
-            let tile = |x: &[i8], sums: &mut [i32; N]| {
-                sums.fill(bias);
-                if !entries.add::<S, N>(x, sums) {
-                    add_inside::<B, S, N>(x, entries, sums);
+            let tile = |x: &[i8], tiles: &mut [[i32; N]]| {
+                if !entries.sum::<S, N>(x, bias, tiles) {
+                    sum_inside::<B, S, N>(x, entries, bias, tiles);
                 }
             };
-            let n = N.min(lines.len - at);
-            if n == N {
-                tile(x.get(at * S..)?, room.first_chunk_mut()?);
+            let whole = (lines.len - at).min(room.len()) / N;
+            let n = if whole > 0 {
+                tile(x.get(at * S..)?, room.as_chunks_mut().0.get_mut(..whole)?);
+                whole * N
             } else {
                 // Overlaps the one before it, rather than reach beyond the input.
-                let mut whole = [0; N];
+                let mut last = [[0; N]];
                 let from = lines.len.saturating_sub(N);
-                tile(x.get(from * S..)?, &mut whole);
-                room.iter_mut().zip(whole.get(at - from..)?).take(n).for_each(|(to, sum)| *to = *sum);
-            }
+                tile(x.get(from * S..)?, &mut last);
+                let sums = last.as_flattened().get(at - from..)?;
+                room.iter_mut().zip(sums).for_each(|(to, sum)| *to = *sum);
+                lines.len - at
+            };
             (at, filled) = (at + n, filled + n);
             if filled + N > ROOM {
                 place = job.weights.store(&mut job.out, o, place, lines.row, sums.get(..filled)?)?;
@@ -121,16 +123,17 @@ fn channel<B: Bytes, const S: usize, const N: usize>(
     Some(())
 }
 
-/// A tile that reaches beyond the end of the input: what is there is not stored.
+/// Tiles that reach beyond the end of the input: what is there is not stored.
 #[cold]
-fn add_inside<B: Bytes, const S: usize, const N: usize>(
+#[inline(never)]
+fn sum_inside<B: Bytes, const S: usize, const N: usize>(
     x: &[i8],
     entries: Entries<'_, B>,
-    sums: &mut [i32; N],
+    bias: i32,
+    tiles: &mut [[i32; N]],
 ) {
-    for (offset, weight) in entries.iter() {
-        let x = x.get(offset..).unwrap_or_default().iter().step_by(S);
-        let add = |(sum, x): (&mut i32, &i8)| *sum = sum.wrapping_add(weight.wrapping_mul((*x).into()));
-        sums.iter_mut().zip(x).for_each(add);
+    for (i, sum) in tiles.as_flattened_mut().iter_mut().enumerate() {
+        let at = |offset| i32::from(x.get(offset + i * S).copied().unwrap_or(0));
+        *sum = entries.iter().fold(bias, |sum, (offset, w)| sum.wrapping_add(w.wrapping_mul(at(offset))));
     }
 }
