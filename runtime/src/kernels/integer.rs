@@ -45,14 +45,37 @@ impl<'a> Requantizer<'a> {
     /// A sum times its multiplier, in the output's units but for the right shift.
     #[inline(always)]
     pub(crate) fn multiply(&self, sum: i32, multiplier: i32) -> i32 {
-        let sum = sum.wrapping_shl(self.constants.left.into());
-        ((i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32) as i32
+        high(sum.wrapping_shl(self.constants.left.into()), multiplier)
     }
 
     /// A sum as the `i`-th multiplier scales it.
     pub(crate) fn scale(&self, sum: i32, i: usize) -> Option<i8> {
         Some(self.store(self.multiply(sum, *self.multipliers.get(i)?)))
     }
+}
+
+/// The high word of a product, rounded half up; `multiplier` is not negative.
+#[cfg(not(short_products))]
+#[inline(always)]
+fn high(sum: i32, multiplier: i32) -> i32 {
+    ((i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32) as i32
+}
+
+#[cfg(short_products)]
+use high_of_halves as high;
+
+/// [`high`] where products have no more than 32 bits: from those of halves.
+#[cfg(any(short_products, test))]
+#[inline(always)]
+fn high_of_halves(sum: i32, multiplier: i32) -> i32 {
+    let (low, high) = (sum & 0xffff, sum >> 16);
+    let (by_low, by_high) = (multiplier & 0xffff, multiplier >> 16);
+    // Of the lowest product, only what is carried matters.
+    let carried = (low as u32).wrapping_mul(by_low as u32) >> 16;
+    let first = high.wrapping_mul(by_low).wrapping_add(carried as i32);
+    let second = low.wrapping_mul(by_high);
+    let middle = ((first & 0xffff) + (second & 0xffff) + 0x8000) >> 16;
+    high.wrapping_mul(by_high).wrapping_add(first >> 16).wrapping_add(second >> 16).wrapping_add(middle)
 }
 
 /// Sums of which bytes are made together.
@@ -218,4 +241,21 @@ pub(crate) struct DenseI8<'a> {
     pub(crate) x: Tensor<'a, i8>,
     pub(crate) weights: WeightsI8<'a>,
     pub(crate) out: TensorMut<'a, i8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{high, high_of_halves};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_high_word_comes_of_halves_too(sum: i32, multiplier in 0..=i32::MAX) {
+            for sum in [sum, i32::MIN, i32::MAX, sum >> 16, -1] {
+                for multiplier in [multiplier, i32::MAX, 0xffff] {
+                    prop_assert_eq!(high_of_halves(sum, multiplier), high(sum, multiplier));
+                }
+            }
+        }
+    }
 }
