@@ -6,14 +6,14 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(dsp, helium, short_products)");
+    println!("cargo::rustc-check-cfg=cfg(dsp, helium, thumb1)");
     let arm = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
     if let Some(features) = arm.then(features).flatten() {
         let has = |name: &str| features.contains(&format!("\"{name}\""));
         // Vectors, which compilers make of portable loops, take fewer instructions.
         let helium = has("mclass") && has("neon");
         if has("mclass") && !has("v6t2") {
-            println!("cargo::rustc-cfg=short_products");
+            println!("cargo::rustc-cfg=thumb1");
         }
         if helium {
             println!("cargo::rustc-cfg=helium");

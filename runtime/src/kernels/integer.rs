@@ -55,17 +55,17 @@ impl<'a> Requantizer<'a> {
 }
 
 /// The high word of a product, rounded half up; `multiplier` is not negative.
-#[cfg(not(short_products))]
+#[cfg(not(thumb1))]
 #[inline(always)]
 fn high(sum: i32, multiplier: i32) -> i32 {
     ((i64::from(sum) * i64::from(multiplier) + (1 << 31)) >> 32) as i32
 }
 
-#[cfg(short_products)]
+#[cfg(thumb1)]
 use high_of_halves as high;
 
 /// [`high`] where products have no more than 32 bits: from those of halves.
-#[cfg(any(short_products, test))]
+#[cfg(any(thumb1, test))]
 #[inline(always)]
 fn high_of_halves(sum: i32, multiplier: i32) -> i32 {
     let (low, high) = (sum & 0xffff, sum >> 16);

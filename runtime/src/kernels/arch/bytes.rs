@@ -95,7 +95,7 @@ impl<'a, B: Bytes> Entries<'a, B> {
     }
 
     /// The entries, and words of 0 behind them.
-    #[cfg(dsp)]
+    #[cfg(any(dsp, thumb1))]
     pub(super) fn words(&self) -> &'a [u32] {
         self.words
     }

@@ -12,6 +12,8 @@ mod rows;
 mod single;
 #[cfg(feature = "alloc")]
 mod slices;
+#[cfg(thumb1)]
+mod thumb1;
 #[cfg(feature = "alloc")]
 mod tile;
 mod vector;
@@ -22,7 +24,7 @@ mod vector;
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "wasm32.rs")]
 mod isa;
 
-#[cfg(not(dsp))]
+#[cfg(not(any(dsp, thumb1)))]
 pub(super) use bytes::Plain as Native;
 pub(super) use bytes::{BEHIND, Bytes, Entries, Plain};
 #[cfg(dsp)]
@@ -32,6 +34,8 @@ pub(super) use isa::Isa;
 pub(super) use rows::{Element, add_scaled, dots};
 #[cfg(feature = "alloc")]
 pub(super) use slices::Slices;
+#[cfg(thumb1)]
+pub(super) use thumb1::Thumb1 as Native;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, load_rows, permute_each, store, store_rows};
 pub(super) use vector::{Portable, Vector};
