@@ -1,5 +1,8 @@
 //! Kernels for one instruction set; the only place with `unsafe`.
 
+mod bytes;
+#[cfg(dsp)]
+mod dsp;
 #[cfg(feature = "alloc")]
 mod rows;
 #[cfg(any(
@@ -19,6 +22,11 @@ mod vector;
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "wasm32.rs")]
 mod isa;
 
+#[cfg(not(dsp))]
+pub(super) use bytes::Plain as Native;
+pub(super) use bytes::{BEHIND, Bytes, Entries, Plain};
+#[cfg(dsp)]
+pub(super) use dsp::Dsp as Native;
 pub(super) use isa::Isa;
 #[cfg(feature = "alloc")]
 pub(super) use rows::{Element, add_scaled, dots};
