@@ -95,7 +95,7 @@ impl<'a, B: Bytes> Entries<'a, B> {
     }
 
     /// The entries, and words of 0 behind them.
-    #[cfg(any(dsp, thumb1))]
+    #[cfg(any(dsp, helium, thumb1))]
     pub(super) fn words(&self) -> &'a [u32] {
         self.words
     }
@@ -129,11 +129,7 @@ impl<'a, B: Bytes> Entries<'a, B> {
 pub(in crate::kernels) struct Plain;
 
 impl Bytes for Plain {
-    const TILES: &'static [usize] = match () {
-        () if cfg!(target_pointer_width = "64") => &[64, 32, 16, 8],
-        () if cfg!(helium) => &[16, 8],
-        () => &[4],
-    };
+    const TILES: &'static [usize] = if cfg!(target_pointer_width = "64") { &[64, 32, 16, 8] } else { &[4] };
     const REACH: usize = 0xff_ffff;
 
     #[inline(always)]

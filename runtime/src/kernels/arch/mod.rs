@@ -3,6 +3,8 @@
 mod bytes;
 #[cfg(dsp)]
 mod dsp;
+#[cfg(helium)]
+mod helium;
 #[cfg(feature = "alloc")]
 mod rows;
 #[cfg(any(
@@ -24,11 +26,13 @@ mod vector;
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "wasm32.rs")]
 mod isa;
 
-#[cfg(not(any(dsp, thumb1)))]
+#[cfg(not(any(dsp, helium, thumb1)))]
 pub(super) use bytes::Plain as Native;
 pub(super) use bytes::{BEHIND, Bytes, Entries, Plain};
 #[cfg(dsp)]
 pub(super) use dsp::Dsp as Native;
+#[cfg(helium)]
+pub(super) use helium::Helium as Native;
 pub(super) use isa::Isa;
 #[cfg(feature = "alloc")]
 pub(super) use rows::{Element, add_scaled, dots};
