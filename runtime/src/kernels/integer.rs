@@ -4,6 +4,7 @@
 use tfc_formats::artifact::{Artifact, Requantization, Rows, Step};
 use tfc_formats::op::Conv2d;
 
+use super::arch::{Bytes, Native};
 use crate::tensor::{Tensor, TensorMut};
 
 /// From sums to bytes.
@@ -196,6 +197,14 @@ impl<'a> WeightsI8<'a> {
         let store = |sum: i32, more: i32| {
             requantizer.store_within::<SATURATES>(requantizer.multiply(sum, multiplier).wrapping_add(more))
         };
+        let (apart, factor) = match *residual {
+            Residual::None => (None, 0),
+            Residual::InPlace(factor) => (None, factor),
+            Residual::Apart(_, factor) => (Some(from), factor),
+        };
+        let done = Native::store(&requantizer.constants, multiplier, factor, apart, to, sums);
+        let (to, sums) = (to.get_mut(done..).unwrap_or_default(), sums.get(done..).unwrap_or_default());
+        let from = from.get(done..).unwrap_or_default();
         // Loops over arrays become straight code.
         let (to, to_rest) = to.as_chunks_mut::<TOGETHER>();
         let (sums, sums_rest) = sums.as_chunks::<TOGETHER>();

@@ -3,6 +3,8 @@
 
 use core::marker::PhantomData;
 
+use tfc_formats::artifact::Requantization;
+
 /// Words behind the entries of a row.
 pub(in crate::kernels) const BEHIND: usize = 2;
 
@@ -42,6 +44,20 @@ pub(in crate::kernels) trait Bytes: Copy {
             sum = sum.wrapping_add(i32::from(*x.get(column)?).wrapping_mul((*weight).into()));
         }
         Some(sum)
+    }
+
+    /// Stores the first of these sums as bytes: times the multiplier, and `factor` times what is in
+    /// `from`, or in `to` without that. Returns how many it stored.
+    #[inline(always)]
+    fn store(
+        _constants: &Requantization,
+        _multiplier: i32,
+        _factor: i32,
+        _from: Option<&[i8]>,
+        _to: &mut [i8],
+        _sums: &[i32],
+    ) -> usize {
+        0
     }
 
     /// The sum of products of neighbours.

@@ -3,6 +3,8 @@
 
 use core::arch::asm;
 
+use tfc_formats::artifact::Requantization;
+
 use super::bytes::{Bytes, Entries, sum_each};
 
 /// Four sums in a vector.
@@ -133,5 +135,57 @@ impl Bytes for Helium {
                 ),
             }
         }
+    }
+
+    #[inline(always)]
+    fn store(
+        constants: &Requantization,
+        multiplier: i32,
+        factor: i32,
+        from: Option<&[i8]>,
+        to: &mut [i8],
+        sums: &[i32],
+    ) -> usize {
+        let n = sums.len().min(to.len()).min(from.map_or(usize::MAX, <[i8]>::len));
+        let vectors = n / 4;
+        if vectors > 0 {
+            let to = to.as_mut_ptr();
+            // SAFETY: reads and writes four times `vectors` elements, and no more are in any of them.
+            // Vector registers are as before at the end, and so is the stack pointer.
+            unsafe {
+                asm!(
+                    "vpush {{d0-d15}}",
+                    "vdup.32 q5, {multiplier}",
+                    "vdup.32 q6, {lo}",
+                    "vdup.32 q7, {hi}",
+                    "2:",
+                    "vldrw.u32 q0, [r0], #16",
+                    "vldrb.s32 q1, [r1], #4",
+                    "vshl.s32 q0, {left}",
+                    "vrmulh.s32 q0, q0, q5",
+                    "vmla.s32 q0, q1, {factor}",
+                    "vadd.i32 q0, q0, {offset}",
+                    "vshl.s32 q0, {right}",
+                    "vmax.s32 q0, q0, q6",
+                    "vmin.s32 q0, q0, q7",
+                    "subs r3, r3, #1",
+                    "vstrb.32 q0, [r2], #4",
+                    "bne 2b",
+                    "vpop {{d0-d15}}",
+                    inout("r0") sums.as_ptr() => _,
+                    inout("r1") from.map_or(to.cast_const(), <[i8]>::as_ptr) => _,
+                    inout("r2") to => _,
+                    inout("r3") vectors => _,
+                    multiplier = in(reg) multiplier,
+                    lo = in(reg) i32::from(constants.lo),
+                    hi = in(reg) i32::from(constants.hi),
+                    left = in(reg) u32::from(constants.left),
+                    right = in(reg) -i32::from(constants.right),
+                    offset = in(reg) constants.offset,
+                    factor = in(reg) factor,
+                );
+            }
+        }
+        4 * vectors
     }
 }
