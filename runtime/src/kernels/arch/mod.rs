@@ -26,7 +26,7 @@ pub(super) use rows::{Element, add_scaled, dots};
 pub(super) use slices::Slices;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, load_rows, permute_each, store, store_rows};
-pub(super) use vector::{Portable, Vector};
+pub(super) use vector::{LONGEST, Portable, Vector};
 
 /// A loop that is compiled for each instruction set.
 pub(super) trait Kernel {
