@@ -14,7 +14,8 @@
 //! # let file = AlignedBytes::from(&*writer.finish(header)?);
 //! use tfc_runtime::{AlignedArena, Model, Session};
 //!
-//! // `file` holds the bytes of a .tfc file; in firmware, `tfc_formats::include_model!("relu.tfc")`.
+//! // `file` holds the bytes of a .tfc file; of one in the program, `include_model!("relu.tfc")`
+//! // is the model.
 //! let model = Model::new(&file)?;
 //! assert_eq!(model.arena_len(), 32);
 //!
@@ -74,5 +75,16 @@ pub use prepared::{PrepareError, Prepared, PreparedSession};
 pub use session::Session;
 pub use tensor::{Stored, Tensor};
 pub use tfc_formats::artifact::{Artifact, Header, Needs, Step};
-pub use tfc_formats::include_model as include_file;
 pub use tfc_formats::op::Shape;
+
+/// What [`include_model!`] expands to.
+#[doc(hidden)]
+pub mod constants {
+    pub use heapless::Vec as List;
+    pub use tfc_formats::artifact::*;
+    pub use tfc_formats::op::*;
+    pub use tfc_formats::preprocess::*;
+    pub use tfc_macros::model;
+
+    pub use crate::Model;
+}

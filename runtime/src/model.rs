@@ -18,7 +18,7 @@ pub struct Model<'a, const NEEDS: u32 = EVERYTHING> {
 
 impl<'a> Model<'a> {
     /// Checks a `.tfc` file: the only place where it is checked. `file` begins at a multiple of
-    /// 4 in memory (for a file in flash, see [`include_model!`](tfc_formats::include_model)).
+    /// 4 in memory.
     pub fn new(file: &'a [u8]) -> Result<Self, ModelError> {
         Self::of_needs(file)
     }
@@ -33,6 +33,13 @@ impl<'a, const NEEDS: u32> Model<'a, NEEDS> {
         }
         let arena_len = artifact.header().arena_len.try_into().map_err(|_| ModelError::TooLarge)?;
         Ok(Self { artifact, arena_len })
+    }
+
+    /// Of an artifact that was checked when the program was built.
+    #[doc(hidden)]
+    pub const fn constant(artifact: Artifact<'a>) -> Self {
+        let arena_len = artifact.header().arena_len as usize;
+        Self { artifact, arena_len }
     }
 
     /// Bytes of arena that a [`Session`](crate::Session) needs, exactly.
@@ -61,12 +68,13 @@ impl<'a, const NEEDS: u32> Model<'a, NEEDS> {
     }
 }
 
-/// Puts a `.tfc` file into the program: a `Result<Model, ModelError>` with which no more is linked
-/// than that model needs. The path is relative to the source file, as in `include_bytes!`.
+/// Puts a `.tfc` file into the program: a `&'static Model`, with which no more is linked than that model
+/// needs. The file is checked while the program is built, and its records become constants: the program
+/// neither checks nor decodes. The path is as in `include_bytes!`: a literal, `env!` or `concat!`, relative
+/// to the source file.
 #[macro_export]
 macro_rules! include_model {
-    ($path:expr $(,)?) => {{
-        const NEEDS: u32 = $crate::Needs::of_file(include_bytes!($path)).bits();
-        $crate::Model::<NEEDS>::of_needs($crate::include_file!($path))
-    }};
+    ($path:expr $(,)?) => {
+        $crate::constants::model!($crate, $path)
+    };
 }

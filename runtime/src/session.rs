@@ -51,15 +51,29 @@ impl<'m, 'a, const NEEDS: u32> Session<'m, 'a, NEEDS> {
         input: &[f32],
         observer: &mut dyn FnMut(usize, &Step<'_>, Stored<'_>),
     ) -> Result<&[f32], RunError> {
+        self.write(input)?;
+        self.run_written(observer)
+    }
+
+    /// Writes a preprocessed sample in C, H, W order to where the network reads it; one of i8 is rounded
+    /// to that. For [`run_written`](Self::run_written), which overwrites it.
+    pub fn write(&mut self, input: &[f32]) -> Result<(), RunError> {
         let model = self.model;
         match model.header().input.element {
-            Element::F32 => input::write(input, self.input()?, 0.0, |x| *x)?,
+            Element::F32 => input::write(input, self.input()?, 0.0, |x| *x),
             Element::I8 { scale, zero } => {
                 // The cast saturates.
                 let quantize = |x: &f32| (libm::rintf(x / scale) + f32::from(zero)) as i8;
-                input::write(input, self.input()?, zero, quantize)?;
+                input::write(input, self.input()?, zero, quantize)
             }
         }
+    }
+
+    /// As [`run_observed`](Self::run_observed), on the sample that was [written](Self::write).
+    pub fn run_written(
+        &mut self,
+        observer: &mut dyn FnMut(usize, &Step<'_>, Stored<'_>),
+    ) -> Result<&[f32], RunError> {
         self.run_steps(observer)?;
         self.numbers()
     }

@@ -71,7 +71,7 @@ impl Layout {
         self.len() == self.elements()
     }
 
-    fn row_start(&self, c: usize, y: usize) -> usize {
+    pub(crate) fn row_start(&self, c: usize, y: usize) -> usize {
         c * self.plane + (self.top + y) * self.row + self.left
     }
 

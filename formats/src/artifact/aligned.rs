@@ -2,20 +2,11 @@
 
 /// Anything, aligned to 16 bytes.
 ///
-/// [`include_model!`](crate::include_model) uses it; so can a buffer in a microcontroller's RAM.
+/// For bytes in a program, `static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!("model.tfc"))`, and for
+/// a buffer in a microcontroller's RAM.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
 pub struct Aligned<T: ?Sized>(pub T);
-
-/// Puts a `.tfc` file into the program, aligned: a `&'static [u8]`. The path is relative to the
-/// source file, as in `include_bytes!`.
-#[macro_export]
-macro_rules! include_model {
-    ($path:expr $(,)?) => {{
-        static MODEL: &$crate::artifact::Aligned<[u8]> = &$crate::artifact::Aligned(*include_bytes!($path));
-        &MODEL.0
-    }};
-}
 
 /// Bytes on the heap, aligned to 16 wherever `u128` is, and to 8 elsewhere.
 #[cfg(feature = "std")]

@@ -178,7 +178,7 @@ impl Display for ArtifactError {
                 write!(f, "CRC-32 is {computed:08x}, but the header says {stated:08x}; the file is damaged")
             }
             Self::Misaligned => f.write_str(
-                "the bytes are not aligned in memory; align the buffer to 16 (include_model! does)",
+                "the bytes are not aligned in memory; align the buffer to 16 (with Aligned or AlignedBytes)",
             ),
             Self::Header => f.write_str("the manifest's header cannot be decoded"),
             Self::ManifestEnd => f.write_str("the manifest has bytes behind its last step"),

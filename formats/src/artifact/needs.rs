@@ -1,6 +1,6 @@
 //! What a model needs of a runtime: a program that is built for one model leaves out the rest.
 
-use super::{ColumnIndex, Dtype, Step, Storage};
+use super::{ColumnIndex, Dtype, Step, Storage, Value};
 use crate::op::{Activation, Op};
 
 /// A set of what models may need: ops and encodings. The fixed header of a file states it, so that a
@@ -57,7 +57,7 @@ impl Needs {
     pub const TRANSPOSED: Self = Self(1 << 20);
     /// A dense layer with a halo around its output.
     pub const DENSE_HALO: Self = Self(1 << 21);
-    /// A convolution of large steps or of very many columns.
+    /// A convolution of large steps, of very many columns, or of more than 64 KiB of i8.
     pub const LARGE_CONV: Self = Self(1 << 22);
     /// A sparse matrix of blocks of rows.
     pub const BLOCKS: Self = Self(1 << 23);
@@ -99,7 +99,11 @@ impl Needs {
             Op::Conv2d(conv) => {
                 let columns = step.matrix.map_or(0, |matrix| u64::from(matrix.cols));
                 let [height, width] = conv.kernel.map(u64::from);
-                let large = conv.stride[1] > 2 || columns.saturating_mul(height * width) >= 1 << 32;
+                // Offsets in bytes of i8 have 16 bits in the kernels of small processors.
+                let far = |value: &Value| value.element.is_i8() && value.bytes().is_none_or(|n| n > 1 << 16);
+                let large = conv.stride[1] > 2
+                    || columns.saturating_mul(height * width) >= 1 << 32
+                    || step.inputs.iter().any(far);
                 if large { Self::CONV.and(Self::LARGE_CONV) } else { Self::CONV }
             }
             Op::Dense(dense) => {

@@ -5,16 +5,29 @@ use half::f16;
 
 use super::check;
 use super::layout::{ALIGNMENT, FIXED_LEN, Fixed};
-use super::{Array, ArtifactError, Dtype, Header, Needs, Step};
+use super::{Aligned, Array, ArtifactError, Dtype, Header, Needs, Step};
 
 /// A valid `.tfc` file, borrowed.
 #[derive(Clone, Debug)]
 pub struct Artifact<'a> {
     header: Header<'a>,
     needs: Needs,
-    steps: &'a [u8],
+    records: Records<'a>,
     sections: &'a [u8],
 }
+
+/// Records of steps.
+#[derive(Clone, Copy, Debug)]
+enum Records<'a> {
+    /// As they are in the file. The decoder is a pointer, so that a program all of whose models are
+    /// constants does not link it.
+    Encoded { bytes: &'a [u8], decode: Decode },
+    /// Decoded when the program was built.
+    Constant(&'a [Step<'a>]),
+}
+
+/// Decodes a record from the front; returns it and the rest.
+type Decode = for<'b> fn(&'b [u8]) -> Result<(Step<'b>, &'b [u8]), postcard::Error>;
 
 impl<'a> Artifact<'a> {
     /// Makes every check that FORMAT.md asks of a reader. Afterwards all records are consistent,
@@ -33,13 +46,26 @@ impl<'a> Artifact<'a> {
         let manifest = head.get(manifest).ok_or(ArtifactError::Layout)?;
         let (header, steps) =
             postcard::take_from_bytes::<Header>(manifest).map_err(|_| ArtifactError::Header)?;
-        let artifact = Self { header, needs: fixed.needs, steps, sections };
+        let records = Records::Encoded { bytes: steps, decode: |bytes| postcard::take_from_bytes(bytes) };
+        let artifact = Self { header, needs: fixed.needs, records, sections };
         check::check(&artifact, fixed.file_len)?;
         Ok(artifact)
     }
 
+    /// Of the records and sections of a file that [`parse`](Self::parse) accepted when the program was
+    /// built; nothing is checked here.
+    #[doc(hidden)]
+    pub const fn constant(
+        header: Header<'a>,
+        needs: Needs,
+        steps: &'a [Step<'a>],
+        sections: &'a Aligned<[u8]>,
+    ) -> Self {
+        Self { header, needs, records: Records::Constant(steps), sections: &sections.0 }
+    }
+
     /// First record of the manifest.
-    pub fn header(&self) -> &Header<'a> {
+    pub const fn header(&self) -> &Header<'a> {
         &self.header
     }
 
@@ -50,7 +76,12 @@ impl<'a> Artifact<'a> {
 
     /// The steps in the order in which they run, decoded one at a time.
     pub fn steps(&self) -> Steps<'a> {
-        Steps { rest: self.steps, left: self.header.steps }
+        Steps { records: self.records, left: self.header.steps }
+    }
+
+    /// The bytes of all arrays.
+    pub fn sections(&self) -> &'a [u8] {
+        self.sections
     }
 
     /// An array of f32, or `None` if it is of another type or not in the file.
@@ -108,7 +139,7 @@ impl<'a> Artifact<'a> {
 /// Iterator over the steps of an [`Artifact`].
 #[derive(Clone, Debug)]
 pub struct Steps<'a> {
-    rest: &'a [u8],
+    records: Records<'a>,
     left: u32,
 }
 
@@ -118,15 +149,26 @@ impl<'a> Steps<'a> {
         if self.left == 0 {
             return Ok(None);
         }
-        let (step, rest) = postcard::take_from_bytes(self.rest)?;
-        self.rest = rest;
         self.left -= 1;
-        Ok(Some(step))
+        match &mut self.records {
+            Records::Encoded { bytes, decode } => {
+                let (step, rest) = decode(bytes)?;
+                *bytes = rest;
+                Ok(Some(step))
+            }
+            Records::Constant(steps) => {
+                let first = steps.split_off_first();
+                Ok(first.cloned())
+            }
+        }
     }
 
     /// Whether bytes of the manifest are left.
     pub(super) fn has_rest(&self) -> bool {
-        !self.rest.is_empty()
+        match self.records {
+            Records::Encoded { bytes, .. } => !bytes.is_empty(),
+            Records::Constant(steps) => !steps.is_empty(),
+        }
     }
 }
 

@@ -36,13 +36,6 @@ fn example_file_is_as_committed() {
     check_golden("example.tfc", example());
 }
 
-#[test]
-fn model_in_the_program_is_aligned() {
-    let bytes: &'static [u8] = tfc_formats::include_model!("../golden/example.tfc");
-    assert!(bytes.as_ptr().cast::<u128>().is_aligned());
-    walk(&Artifact::parse(bytes).unwrap());
-}
-
 fn dump(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (row, chunk) in bytes.chunks(16).enumerate() {

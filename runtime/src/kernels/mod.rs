@@ -97,13 +97,21 @@ impl Kernels {
     }
 
     /// Runs a convolution on i8. `None` only for a record that the checks of `Model::new` exclude.
-    pub(crate) fn conv_i8(self, mut job: ConvI8<'_>) -> Option<()> {
-        scalar::conv_i8(&mut job)
+    pub(crate) fn conv_i8<const NEEDS: u32>(self, mut job: ConvI8<'_>) -> Option<()> {
+        let kernels = self.only::<NEEDS>();
+        if kernels != Self::SCALAR && generic::handles_conv_i8(&job) {
+            return kernels.dispatch(generic::Job::<_, NEEDS>(&mut job));
+        }
+        if Needs::from_bits(NEEDS).contains(Needs::LARGE_CONV) { scalar::conv_i8(&mut job) } else { None }
     }
 
     /// Runs a dense layer on i8. `None` only for a record that the checks of `Model::new` exclude.
-    pub(crate) fn dense_i8(self, mut job: DenseI8<'_>) -> Option<()> {
-        scalar::dense_i8(&mut job)
+    pub(crate) fn dense_i8<const NEEDS: u32>(self, mut job: DenseI8<'_>) -> Option<()> {
+        let kernels = self.only::<NEEDS>();
+        if kernels != Self::SCALAR && generic::handles_dense_i8(&job) {
+            return kernels.dispatch(generic::Job::<_, NEEDS>(&mut job));
+        }
+        if Needs::from_bits(NEEDS).contains(Needs::DENSE_HALO) { scalar::dense_i8(&mut job) } else { None }
     }
 
     /// Elements of a vector.

@@ -17,7 +17,7 @@ pub(super) fn run<const NEEDS: u32>(step: &Step<'_>, spec: Conv2d, work: Work<'_
     kernels.conv::<NEEDS>(job)
 }
 
-pub(super) fn run_i8(step: &Step<'_>, spec: Conv2d, work: Work<'_, i8>) -> Option<()> {
+pub(super) fn run_i8<const NEEDS: u32>(step: &Step<'_>, spec: Conv2d, work: Work<'_, i8>) -> Option<()> {
     let Work { artifact, kernels, inputs, residual, out, scratch, .. } = work;
     let job = ConvI8 {
         spec,
@@ -26,5 +26,5 @@ pub(super) fn run_i8(step: &Step<'_>, spec: Conv2d, work: Work<'_, i8>) -> Optio
         out,
         scratch: bytemuck::try_cast_slice_mut(scratch).ok()?,
     };
-    kernels.conv_i8(job)
+    kernels.conv_i8::<NEEDS>(job)
 }

@@ -15,7 +15,11 @@ pub(super) fn run<const NEEDS: u32>(step: &Step<'_>, spec: op::Dense, work: Work
     })
 }
 
-pub(super) fn run_i8(step: &Step<'_>, work: Work<'_, i8>) -> Option<()> {
+pub(super) fn run_i8<const NEEDS: u32>(step: &Step<'_>, work: Work<'_, i8>) -> Option<()> {
     let Work { artifact, kernels, inputs, residual, out, .. } = work;
-    kernels.dense_i8(DenseI8 { x: *inputs.first()?, weights: WeightsI8::of(artifact, step, residual)?, out })
+    kernels.dense_i8::<NEEDS>(DenseI8 {
+        x: *inputs.first()?,
+        weights: WeightsI8::of(artifact, step, residual)?,
+        out,
+    })
 }

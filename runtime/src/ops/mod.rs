@@ -78,8 +78,8 @@ pub(crate) fn run_i8<const NEEDS: u32>(step: &Step<'_>, mut work: Work<'_, i8>) 
     let x = *work.inputs.first()?;
     let out = &mut work.out;
     match step.op {
-        Op::Conv2d(spec) if needs(Needs::CONV) => conv::run_i8(step, spec, work)?,
-        Op::Dense(_) if needs(Needs::DENSE) => dense::run_i8(step, work)?,
+        Op::Conv2d(spec) if needs(Needs::CONV) => conv::run_i8::<NEEDS>(step, spec, work)?,
+        Op::Dense(_) if needs(Needs::DENSE) => dense::run_i8::<NEEDS>(step, work)?,
         Op::MaxPool(spec) if needs(Needs::MAX_POOL) => pool::max(spec, x, out),
         Op::AvgPool(spec) if needs(Needs::AVG_POOL) => {
             pool::average_i8(spec, x, step.inputs.first()?, &Requantizer::of(step, work.artifact)?, out)?;

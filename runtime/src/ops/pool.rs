@@ -39,6 +39,10 @@ pub(super) fn global_average(x: Tensor<'_>, out: &mut TensorMut<'_>) {
 /// window is read before its maximum is written, and no later window begins before that.
 pub(super) fn max_in_place(spec: Pool, from: Layout, out: &mut TensorMut<'_, i8>) -> Option<()> {
     let [rows, cols] = axes(spec, from);
+    let halves = (spec.kernel, spec.stride) == ([2, 2], [2, 2]) && from.is_packed() && out.at.is_packed();
+    if halves && 2 * out.at.w <= from.w && 2 * out.at.h <= from.h {
+        return max_halves_in_place(from, out);
+    }
     for c in 0..out.at.c {
         for y in 0..out.at.h {
             for i in 0..out.at.w {
@@ -49,6 +53,19 @@ pub(super) fn max_in_place(spec: Pool, from: Layout, out: &mut TensorMut<'_, i8>
                 }
                 *out.row(c, y).get_mut(i)? = largest;
             }
+        }
+    }
+    Some(())
+}
+
+/// Windows of two by two.
+fn max_halves_in_place(from: Layout, out: &mut TensorMut<'_, i8>) -> Option<()> {
+    for (row, to) in (0..out.at.c * out.at.h).map(|row| (row, row * out.at.w)) {
+        let above = (row / out.at.h * from.h + row % out.at.h * 2) * from.w;
+        for i in 0..out.at.w {
+            let [a, b] = *out.data.get(above + 2 * i..)?.first_chunk()?;
+            let [c, d] = *out.data.get(above + from.w + 2 * i..)?.first_chunk()?;
+            *out.data.get_mut(to + i)? = a.max(b).max(c.max(d));
         }
     }
     Some(())

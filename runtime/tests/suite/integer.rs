@@ -76,7 +76,7 @@ impl File {
     }
 
     fn matrix(&mut self, rows: u32, cols: u32, weights: &[f32], encoding: Encoding) -> Matrix {
-        self.scratch = (4 * cols).next_multiple_of(16).max(self.scratch);
+        self.scratch = (4 * cols + 8).next_multiple_of(16).max(self.scratch);
         csr(&mut self.writer, rows, cols, weights, encoding, |writer, values| {
             writer.i8s(&values.iter().map(|v| *v as i8).collect::<Vec<_>>())
         })

@@ -3,6 +3,7 @@
 mod arena;
 mod cases;
 mod common;
+mod constants;
 mod integer;
 mod networks;
 mod ops;

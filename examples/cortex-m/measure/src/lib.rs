@@ -6,7 +6,7 @@
 //! | `{"unit":"cycles"}` | what costs are: `cycles`, `ns`, or `none`, where nothing but an emulator counts |
 //! | `{"stack":1500}` | bytes of the stack at its deepest; on a microcontroller |
 //! | `{"load":9}` | cost of checking the model |
-//! | `{"run":9}` | cost of a run |
+//! | `{"run":9}` | cost of a run, the sample being where the network reads it |
 //! | `{"step":0,"name":"conv1","cost":9}` | cost of one of its steps, measured in a second run |
 //! | `{"output":[1065353216]}` | bits of the result, the last line |
 //!
@@ -126,14 +126,16 @@ pub fn measure<C: Clock, const NEEDS: u32>(
 
     let input = image.input(&model)?;
     let mut session = Session::new(&model, arena).map_err(Error::Session)?;
+    session.write(input).map_err(Error::Run)?;
     let cost = Cost::<C>::begin();
-    session.run(input).map_err(Error::Run)?;
+    session.run_written(&mut |_, _, _| {}).map_err(Error::Run)?;
     let cost = cost.end();
     line(out, format_args!("{{\"run\":{cost}}}"))?;
 
     let mut printed = Ok(());
+    session.write(input).map_err(Error::Run)?;
     let mut cost = Some(Cost::<C>::begin());
-    let output = session.run_observed(input, &mut |index, step, _| {
+    let output = session.run_written(&mut |index, step, _| {
         let step_cost = cost.take().map_or(0, Cost::end);
         let name = Name(step.name);
         let text = format_args!("{{\"step\":{index},\"name\":\"{name}\",\"cost\":{step_cost}}}");

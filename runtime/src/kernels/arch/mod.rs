@@ -1,5 +1,8 @@
 //! Kernels for one instruction set; the only place with `unsafe`.
 
+mod bytes;
+#[cfg(dsp)]
+mod dsp;
 #[cfg(feature = "alloc")]
 mod rows;
 #[cfg(any(
@@ -9,6 +12,8 @@ mod rows;
 mod single;
 #[cfg(feature = "alloc")]
 mod slices;
+#[cfg(thumb1)]
+mod thumb1;
 #[cfg(feature = "alloc")]
 mod tile;
 mod vector;
@@ -19,11 +24,18 @@ mod vector;
 #[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), path = "wasm32.rs")]
 mod isa;
 
+#[cfg(not(any(dsp, thumb1)))]
+pub(super) use bytes::Plain as Native;
+pub(super) use bytes::{BEHIND, Bytes, Entries, Plain};
+#[cfg(dsp)]
+pub(super) use dsp::Dsp as Native;
 pub(super) use isa::Isa;
 #[cfg(feature = "alloc")]
 pub(super) use rows::{Element, add_scaled, dots};
 #[cfg(feature = "alloc")]
 pub(super) use slices::Slices;
+#[cfg(thumb1)]
+pub(super) use thumb1::Thumb1 as Native;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, load_rows, permute_each, store, store_rows};
 pub(super) use vector::{LONGEST, Portable, Vector};

@@ -8,15 +8,15 @@
 
 use half::f16;
 
+use super::lines::Lines;
 use super::needs;
 use super::taps::Taps;
 use crate::kernels::Conv;
 use crate::kernels::arch::Vector;
 use crate::kernels::weights::{ROOM, Value};
 use crate::ops::{self, activation};
-use crate::tensor::Layout;
 use tfc_formats::artifact::{Columns, Needs, Values};
-use tfc_formats::op::{Activation, Conv2d};
+use tfc_formats::op::Activation;
 
 /// Output channels of a dense matrix that share what is loaded.
 const BLOCK: usize = 4;
@@ -37,7 +37,9 @@ pub(in crate::kernels) fn conv<M: Vector, const NEEDS: u32>(job: &mut Conv<'_>) 
         1 => M::SUMS / 2 * 3,
         block => M::SUMS / block,
     };
-    match (job.spec.stride[1], lines.tile(most)) {
+    let tiles: &[usize] = &[96, 64, 48, 32, 16, 8];
+    let fitting = tiles.iter().position(|tile| *tile <= most)?;
+    match (job.spec.stride[1], lines.tile(tiles.get(fitting..)?)?) {
         (1, 96) if M::SUMS / 2 * 3 >= 96 => run::<M, NEEDS, 6, 16, 1>(job, lines),
         (1, 64) if M::SUMS / 2 * 3 >= 64 => run::<M, NEEDS, 4, 16, 1>(job, lines),
         (1, 48) if M::SUMS / 2 * 3 >= 48 => run::<M, NEEDS, 3, 16, 1>(job, lines),
@@ -47,42 +49,6 @@ pub(in crate::kernels) fn conv<M: Vector, const NEEDS: u32>(job: &mut Conv<'_>) 
         (2, 32..) if M::SUMS / 2 * 3 >= 32 => run::<M, NEEDS, 2, 16, 2>(job, lines),
         (2, _) => run::<M, NEEDS, 1, 8, 2>(job, lines),
         _ => None,
-    }
-}
-
-/// Runs of output positions whose inputs are one horizontal stride apart.
-#[derive(Clone, Copy)]
-struct Lines {
-    count: usize,
-    /// Positions in a line.
-    len: usize,
-    /// From the input of one line to that of the next.
-    step: usize,
-    /// Positions in a row of outputs, those that are not stored included.
-    row: usize,
-}
-
-impl Lines {
-    fn of(spec: &Conv2d, x: Layout, out: Layout) -> Option<Self> {
-        if usize::from(spec.pad.top) > x.top || usize::from(spec.pad.left) > x.left {
-            return None;
-        }
-        Some(if spec.stride == [1, 1] {
-            Self { count: 1, len: (out.h.checked_sub(1)?) * x.row + out.w, step: 0, row: x.row }
-        } else {
-            Self { count: out.h, len: out.w, step: usize::from(spec.stride[0]) * x.row, row: out.w }
-        })
-    }
-
-    /// Length of a tile: the one that computes least, a tile counting as so many positions more.
-    fn tile(&self, most: usize) -> usize {
-        const OVERHEAD: usize = 16;
-        let cost = |tile: usize| self.len.div_ceil(tile) * (tile + OVERHEAD);
-        [96, 64, 48, 32, 16, 8]
-            .into_iter()
-            .filter(|tile| *tile <= most)
-            .min_by_key(|&tile| cost(tile))
-            .unwrap_or(8)
     }
 }
 

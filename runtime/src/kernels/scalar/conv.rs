@@ -47,6 +47,7 @@ pub(in crate::kernels) fn conv_i8(job: &mut ConvI8<'_>) -> Option<()> {
     let [dh, dw] = spec.dilation.map(usize::from);
     let groups = spec.groups as usize;
     let (group_in, group_out) = (x.at.c.checked_div(groups)?, job.out.at.c.checked_div(groups)?);
+    let width = job.out.at.w;
     let top = x.at.top.checked_sub(spec.pad.top.into())?;
     let left = x.at.left.checked_sub(spec.pad.left.into())?;
 
@@ -76,7 +77,7 @@ pub(in crate::kernels) fn conv_i8(job: &mut ConvI8<'_>) -> Option<()> {
                         _ => sums.iter_mut().zip(from.iter().step_by(sw)).for_each(add),
                     }
                 }
-                job.weights.store(&mut job.out, [o, y, start], sums)?;
+                job.weights.store(&mut job.out, o, [y, start], width, sums)?;
             }
         }
     }

@@ -26,7 +26,7 @@ pub(in crate::kernels) fn dense_i8(job: &mut DenseI8<'_>) -> Option<()> {
             let q = i32::from(*job.x.data.get(column as usize)?);
             sum = sum.wrapping_add(q.wrapping_mul(w as i32));
         }
-        job.weights.store(&mut job.out, [o, 0, 0], &[sum])?;
+        job.weights.store(&mut job.out, o, [0, 0], 1, &[sum])?;
     }
     Some(())
 }
