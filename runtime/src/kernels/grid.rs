@@ -7,23 +7,71 @@
 //! vectors around the tiles, the halo, are copies with the lanes moved by one tile, and zeros move in
 //! from outside of the plane. A copy of the whole value for each column of taps, as planes of
 //! consecutive pixels need it, is saved, and a fraction of the memory is read again and again.
+//!
+//! Planes need not be as large as their tiles are together. Where they are smaller, the last tiles are
+//! partly empty: nothing reads there, or reads zeros. Where they are larger by a few pixels, all tiles
+//! are computed with that many more, which all but the last share with their neighbours.
 
 use alloc::vec::Vec;
 
 use super::Kernels;
-use super::arch::{Kernel, Vector, load, permute_each, store};
-use super::planes::Spread;
+use super::arch::{Kernel, Vector, permute_each};
+use super::planes::{self, Spread};
 use crate::tensor::{LINE, Layout};
+
+/// How planes are cut into tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Rows and columns of lanes.
+    pub(crate) lanes: [usize; 2],
+    /// Rows and columns of a tile, in pixels.
+    pub(crate) tile: [usize; 2],
+}
+
+impl Cut {
+    /// Into as few vectors of `lanes` lanes as make little work, and of those the squarest; `None` for
+    /// single pixels and vectors that are too short.
+    pub(crate) fn best(size: [usize; 2], lanes: usize) -> Option<Self> {
+        if lanes < 4 || !lanes.is_power_of_two() || size[0] * size[1] <= 1 {
+            return None;
+        }
+        let lanes = (0..=lanes.ilog2()).map(|n| [1 << n, lanes >> n]);
+        let cuts =
+            lanes.map(|lanes| Self { lanes, tile: [0, 1].map(|axis| size[axis].div_ceil(lanes[axis])) });
+        cuts.min_by_key(|cut| (planes::loads(cut.extent(size)), cut.lanes[0].abs_diff(cut.lanes[1])))
+    }
+
+    /// Of a value that is read at every `stride`-th pixel for one of these.
+    pub(crate) fn times(self, stride: usize) -> Self {
+        Self { tile: self.tile.map(|n| n * stride), ..self }
+    }
+
+    /// Pixels by which planes are larger than all tiles.
+    fn over(&self, size: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| size[axis].saturating_sub(self.lanes[axis] * self.tile[axis]))
+    }
+
+    /// Rows and columns of vectors that are computed.
+    pub(crate) fn extent(&self, size: [usize; 2]) -> [usize; 2] {
+        let over = self.over(size);
+        [self.tile[0] + over[0], self.tile[1] + over[1]]
+    }
+
+    /// Vectors that are computed.
+    pub(crate) fn vectors(&self, size: [usize; 2]) -> usize {
+        let [rows, cols] = self.extent(size);
+        rows * cols
+    }
+}
 
 /// A value in a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
-    pub(crate) channels: usize,
-    /// Rows and columns of lanes.
-    lanes: [usize; 2],
-    /// Rows and columns of vectors: pixels of a tile.
-    pub(crate) tile: [usize; 2],
-    /// Vectors before and behind them.
+    pub(super) channels: usize,
+    /// Rows and columns of a plane.
+    pub(super) size: [usize; 2],
+    pub(super) cut: Cut,
+    /// Vectors before and behind the tiles.
     halo: [Halo; 2],
 }
 
@@ -42,26 +90,27 @@ impl Halo {
 }
 
 impl Grid {
-    /// A grid of `lanes` lanes; `None` where they do not divide the plane.
-    pub(crate) fn new(x: Layout, lanes: usize, halo: [Halo; 2]) -> Option<Self> {
-        let lanes = match lanes {
-            16 => [4, 4],
-            8 => [2, 4],
-            4 => [2, 2],
-            _ => return None,
-        };
-        let divides = x.h.is_multiple_of(lanes[0]) && x.w.is_multiple_of(lanes[1]);
-        let tile = [x.h / lanes[0], x.w / lanes[1]];
-        (divides && tile[0] * tile[1] > 0).then_some(Self { channels: x.c, lanes, tile, halo })
+    /// Planes cut into tiles, with a halo around these.
+    pub(crate) fn new(x: Layout, cut: Cut, halo: [Halo; 2]) -> Self {
+        let (size, mut halo) = ([x.h, x.w], halo);
+        for (halo, over) in halo.iter_mut().zip(cut.over(size)) {
+            halo.behind = halo.behind.max(over);
+        }
+        Self { channels: x.c, size, cut, halo }
     }
 
     fn vector(&self) -> usize {
-        self.lanes[0] * self.lanes[1]
+        self.cut.lanes[0] * self.cut.lanes[1]
+    }
+
+    /// Rows and columns of vectors that are computed.
+    pub(crate) fn extent(&self) -> [usize; 2] {
+        self.cut.extent(self.size)
     }
 
     /// Where its vectors lie.
     pub(crate) fn spread(&self) -> Spread {
-        let [rows, cols] = [0, 1].map(|i| self.halo[i].before + self.tile[i] + self.halo[i].behind);
+        let [rows, cols] = [0, 1].map(|i| self.halo[i].before + self.cut.tile[i] + self.halo[i].behind);
         let row = cols * self.vector();
         let first = self.halo[0].before * row + self.halo[1].before * self.vector();
         Spread { first, row, plane: rows * row }
@@ -78,80 +127,53 @@ impl Grid {
         self.channels * self.spread().plane
     }
 
-    /// Calls `f` with the start of each row of pixels of a row of tiles, in the plane and in the
-    /// grid. There, pixels of one tile are a vector apart, and those of its neighbour next to them.
-    #[inline(always)]
-    fn for_rows(&self, plane: usize, w: usize, mut f: impl FnMut(usize, usize)) {
-        let (spread, rows) = (self.spread(), self.tile[0]);
-        // All rows of lanes of a vector together, while it is in the cache.
-        for c in 0..self.channels {
-            for i in 0..rows {
-                for a in 0..self.lanes[0] {
-                    let grid = c * spread.plane + spread.first + i * spread.row + a * self.lanes[1];
-                    f(c * plane + (a * rows + i) * w, grid);
-                }
+    /// Pixel `at` of the tile of a lane, if it is inside of the plane.
+    fn pixel(&self, lane: usize, at: [isize; 2]) -> Option<[usize; 2]> {
+        let lane = [lane / self.cut.lanes[1], lane % self.cut.lanes[1]];
+        let axis = |i: usize| {
+            let pixel = (lane[i] * self.cut.tile[i]).checked_add_signed(at[i]);
+            pixel.filter(|pixel| *pixel < self.size[i])
+        };
+        Some([axis(0)?, axis(1)?])
+    }
+
+    /// For each lane the one that has pixel `at` of its tile, if that lies this many tiles further,
+    /// or none.
+    fn moved(&self, at: [isize; 2], [down, right]: [isize; 2]) -> [u32; LINE] {
+        let [rows, cols] = self.cut.lanes;
+        core::array::from_fn(|lane| {
+            let a = (lane / cols).checked_add_signed(down).filter(|a| *a < rows);
+            let b = (lane % cols).checked_add_signed(right).filter(|b| *b < cols);
+            let place = a.zip(b).filter(|_| lane < self.vector() && self.pixel(lane, at).is_some());
+            place.map_or(LINE as u32, |(a, b)| (a * cols + b) as u32)
+        })
+    }
+
+    /// Keeps of each vector of the tiles the pixels that no other lane has too.
+    pub(crate) fn own(&self) -> Vec<[u32; LINE]> {
+        let ([rows, cols], [a, b]) = (self.extent(), self.cut.lanes);
+        let is_own = |lane: usize, i: usize, j: usize| {
+            let own = |at: usize, tile: usize, is_last: bool| at < tile || is_last;
+            own(i, self.cut.tile[0], lane / b + 1 == a) && own(j, self.cut.tile[1], lane % b + 1 == b)
+        };
+        let mut own = Vec::with_capacity(rows * cols);
+        for (i, j) in (0..rows).flat_map(|i| (0..cols).map(move |j| (i, j))) {
+            let mut inside = self.moved([i as isize, j as isize], [0, 0]);
+            for (lane, from) in inside.iter_mut().enumerate() {
+                *from = if is_own(lane, i, j) { *from } else { LINE as u32 };
             }
+            own.push(inside);
         }
+        own
     }
 
-    /// Writes the planes of `x` to the grid, without its halo.
-    pub(crate) fn scatter(&self, x: &[f32], at: Layout, to: &mut [f32]) {
-        match self.lanes[1] {
-            4 => self.scatter_rows::<4>(x, at, to),
-            _ => self.scatter_rows::<2>(x, at, to),
-        }
-    }
-
-    #[inline(always)]
-    fn scatter_rows<const TILES: usize>(&self, x: &[f32], at: Layout, to: &mut [f32]) {
-        let (cols, vector) = (self.tile[1], self.vector());
-        self.for_rows(at.plane, at.row, |plane, grid| {
-            let mut tiles = [&[][..]; TILES];
-            for (b, tile) in tiles.iter_mut().enumerate() {
-                *tile = x.get(plane + b * cols..plane + (b + 1) * cols).unwrap_or_default();
-            }
-            let mut to = to.get_mut(grid..).unwrap_or_default();
-            let whole = cols / 4 * 4;
-            for j in (0..whole).step_by(4) {
-                // Four pixels of each tile, transposed.
-                let mut pixels = [[0.0; 4]; TILES];
-                for (pixels, tile) in pixels.iter_mut().zip(tiles) {
-                    *pixels = tile.get(j..).and_then(|x| x.first_chunk().copied()).unwrap_or_default();
-                }
-                for i in 0..4 {
-                    let mut column = [0.0; TILES];
-                    for (to, pixels) in column.iter_mut().zip(&pixels) {
-                        *to = pixels[i];
-                    }
-                    if let Some(to) = to.first_chunk_mut() {
-                        *to = column;
-                    }
-                    to = core::mem::take(&mut to).get_mut(vector..).unwrap_or_default();
-                }
-            }
-            for (j, to) in (whole..cols).zip(to.chunks_mut(vector)) {
-                for (to, tile) in to.iter_mut().zip(tiles) {
-                    *to = tile.get(j).copied().unwrap_or(0.0);
-                }
-            }
-        });
-    }
-
-    /// Writes the grid to planes.
-    pub(crate) fn gather(&self, x: &[f32], at: Layout, to: &mut [f32]) {
-        let (cols, vector) = (self.tile[1], self.vector());
-        self.for_rows(at.plane, at.row, |plane, grid| {
-            for b in 0..self.lanes[1] {
-                let from = x.get(grid + b..).unwrap_or_default().iter().step_by(vector);
-                let start = plane + b * cols;
-                let to = to.get_mut(start..start + cols).unwrap_or_default();
-                from.zip(to).for_each(|(x, to)| *to = *x);
-            }
-        });
+    /// Whether a lane has no pixel.
+    fn is_empty(&self, lane: usize) -> bool {
+        self.pixel(lane, [0, 0]).is_none()
     }
 }
 
-/// What the halo of a grid is copied from: worked out once.
+/// What the halo of a grid is copied from, and what of its tiles is no pixel: worked out once.
 #[derive(Clone, Debug)]
 pub(crate) struct HaloCopies {
     channels: usize,
@@ -162,9 +184,9 @@ pub(crate) struct HaloCopies {
 }
 
 impl HaloCopies {
-    /// `None` where there is no halo.
+    /// `None` where nothing is to be copied.
     pub(crate) fn new(grid: &Grid) -> Option<Self> {
-        let (spread, [rows, cols]) = (grid.spread(), grid.tile);
+        let (spread, extent) = (grid.spread(), grid.extent());
         let mut all = Self {
             channels: grid.channels,
             plane: spread.plane,
@@ -172,23 +194,32 @@ impl HaloCopies {
             permutations: Vec::new(),
         };
         let range = |axis: usize| {
-            -(grid.halo[axis].before as isize)..(grid.tile[axis] + grid.halo[axis].behind) as isize
+            let halo = grid.halo[axis];
+            -(halo.before as isize)..(grid.cut.tile[axis] + halo.behind) as isize
+        };
+        // By how many tiles a row or column of vectors is in another.
+        let tiles = |axis: usize, at: isize| {
+            let inside = at >= 0 && at < extent[axis] as isize;
+            if inside { 0 } else { at.div_euclid(grid.cut.tile[axis] as isize) }
         };
         for i in range(0) {
             for j in range(1) {
-                let [rows, cols] = [rows as isize, cols as isize];
-                let moved = [i.div_euclid(rows), j.div_euclid(cols)];
-                if moved == [0, 0] {
+                let moved = [tiles(0, i), tiles(1, j)];
+                let permutation = grid.moved([i, j], moved);
+                // Of the tiles, only what is empty in a lane that has pixels can be read.
+                let is_read = |lane: usize| permutation[lane] == LINE as u32 && !grid.is_empty(lane);
+                if moved == [0, 0] && !(0..grid.vector()).any(is_read) {
                     continue;
                 }
-                let permutation = grid.moved(moved);
                 let known = all.permutations.iter().position(|known| *known == permutation);
                 let number = known.unwrap_or_else(|| {
                     all.permutations.push(permutation);
                     all.permutations.len() - 1
                 });
                 let place = |at| (spread.first as isize + grid.offset(at)) as usize;
-                all.copies.push([place([i.rem_euclid(rows), j.rem_euclid(cols)]), place([i, j]), number]);
+                let [rows, cols] = grid.cut.tile.map(|n| n as isize);
+                let from = place([i - moved[0] * rows, j - moved[1] * cols]);
+                all.copies.push([from, place([i, j]), number]);
             }
         }
         (!all.copies.is_empty()).then_some(all)
@@ -197,18 +228,6 @@ impl HaloCopies {
     /// Fills the halo of `x`; `None` if it is too short.
     pub(crate) fn run(&self, kernels: Kernels, x: &mut [f32]) -> Option<()> {
         kernels.dispatch(Copy { copies: self, x })
-    }
-}
-
-impl Grid {
-    /// For each lane the one that lies this many tiles further, or none.
-    fn moved(&self, [down, right]: [isize; 2]) -> [u32; LINE] {
-        let [rows, cols] = self.lanes;
-        core::array::from_fn(|lane| {
-            let a = (lane / cols).checked_add_signed(down).filter(|a| *a < rows);
-            let b = (lane % cols).checked_add_signed(right).filter(|b| *b < cols);
-            a.zip(b).map_or(LINE as u32, |(a, b)| (a * cols + b) as u32)
-        })
     }
 }
 
@@ -236,41 +255,3 @@ impl Kernel for Copy<'_> {
 
 /// Channels whose vectors at the same place are copied together, by one permutation.
 const TOGETHER: usize = 8;
-
-/// Sums of the channels of a grid, each divided by its elements.
-pub(crate) struct GridMeans<'a> {
-    pub(crate) grid: Grid,
-    pub(crate) x: &'a [f32],
-    /// One a channel.
-    pub(crate) out: &'a mut [f32],
-}
-
-impl GridMeans<'_> {
-    /// `None` if a length contradicts the grid.
-    pub(crate) fn run(self, kernels: Kernels) -> Option<()> {
-        kernels.dispatch(self)
-    }
-}
-
-impl Kernel for GridMeans<'_> {
-    type Output = Option<()>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Option<()> {
-        let (spread, [rows, cols]) = (self.grid.spread(), self.grid.tile);
-        let n = (rows * cols * V::LANES) as f32;
-        for (channel, to) in self.out.iter_mut().enumerate().take(self.grid.channels) {
-            let mut sums = V::splat(0.0);
-            for i in 0..rows {
-                let row = channel * spread.plane + spread.first + i * spread.row;
-                for vector in self.x.get(row..row + cols * V::LANES)?.chunks_exact(V::LANES) {
-                    sums = sums.add(load::<V, 1>(vector)?[0]);
-                }
-            }
-            let mut lanes = [0.0; LINE];
-            store([sums], &mut lanes)?;
-            *to = lanes.iter().sum::<f32>() / n;
-        }
-        Some(())
-    }
-}

@@ -22,6 +22,8 @@ pub(crate) mod planes;
 pub(crate) mod pool;
 mod scalar;
 #[cfg(feature = "alloc")]
+pub(crate) mod scatter;
+#[cfg(feature = "alloc")]
 pub(crate) mod team;
 mod weights;
 

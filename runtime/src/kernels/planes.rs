@@ -138,7 +138,7 @@ impl Planes<'_> {
         let all = ends.last().copied().unwrap_or(0);
         let parts = team.parts(all * size * self.extent[0] * self.extent[1]);
         if parts == 1 {
-            return kernels.dispatch(self);
+            return self.run_alone(kernels);
         }
         // Each thread gets blocks with as many taps.
         let block = |part: usize| ends.partition_point(|end| *end * parts < all * part);
@@ -152,7 +152,7 @@ impl Planes<'_> {
                 None => None,
             };
             let bias = bias.get(first * size..).unwrap_or_default();
-            kernels.dispatch(Planes { out, first, bias, residual, ..rest.shared() })
+            Planes { out, first, bias, residual, ..rest.shared() }.run_alone(kernels)
         })
     }
 
@@ -160,21 +160,32 @@ impl Planes<'_> {
     fn shared(&self) -> Planes<'_> {
         Planes { out: &mut [], ..*self }
     }
+
+    /// By a loop for the size of the blocks and the stride: one for all would take a compiler long.
+    fn run_alone(self, kernels: Kernels) -> Option<()> {
+        match (self.blocks, self.stride) {
+            (Blocks::One(taps), 1) => kernels.dispatch(Sized::<1, 1> { taps, planes: self }),
+            (Blocks::One(taps), _) => kernels.dispatch(Sized::<1, 2> { taps, planes: self }),
+            (Blocks::Two(taps), 1) => kernels.dispatch(Sized::<2, 1> { taps, planes: self }),
+            (Blocks::Two(taps), _) => kernels.dispatch(Sized::<2, 2> { taps, planes: self }),
+            (Blocks::Four(taps), 1) => kernels.dispatch(Sized::<4, 1> { taps, planes: self }),
+            (Blocks::Four(taps), _) => kernels.dispatch(Sized::<4, 2> { taps, planes: self }),
+        }
+    }
 }
 
-impl Kernel for Planes<'_> {
+/// Blocks of `R` rows, read with a stride of `S`.
+struct Sized<'a, const R: usize, const S: usize> {
+    taps: &'a Taps<R>,
+    planes: Planes<'a>,
+}
+
+impl<const R: usize, const S: usize> Kernel for Sized<'_, R, S> {
     type Output = Option<()>;
 
     #[inline(always)]
     fn run<V: Vector>(mut self) -> Option<()> {
-        match (self.blocks, self.stride) {
-            (Blocks::One(taps), 1) => self.tiles::<V, 1, 1>(taps),
-            (Blocks::One(taps), _) => self.tiles::<V, 1, 2>(taps),
-            (Blocks::Two(taps), 1) => self.tiles::<V, 2, 1>(taps),
-            (Blocks::Two(taps), _) => self.tiles::<V, 2, 2>(taps),
-            (Blocks::Four(taps), 1) => self.tiles::<V, 4, 1>(taps),
-            (Blocks::Four(taps), _) => self.tiles::<V, 4, 2>(taps),
-        }
+        self.planes.tiles::<V, R, S>(self.taps)
     }
 }
 
@@ -184,18 +195,35 @@ const fn most<V: Vector, const R: usize>() -> usize {
     if most < LONGEST { most } else { LONGEST }
 }
 
+/// Tiles side by side, as few as have no more than `most` columns, and how many rows of `left` they have.
+#[inline(always)]
+fn even_tiles(left: usize, cols: usize, most: usize) -> (usize, usize) {
+    let across = cols.div_ceil(most).max(1);
+    let widest = cols.div_ceil(across);
+    let fits = |m: &usize| *m <= left && m * widest <= most;
+    (across, [4, 2].into_iter().find(fits).unwrap_or(1))
+}
+
+/// What a tap loads for an extent of vectors: these, and its offset and weight for each tile.
+pub(crate) fn loads([rows, cols]: [usize; 2]) -> usize {
+    let mut loads = rows * cols;
+    let mut i = 0;
+    while i < rows {
+        let (across, m) = even_tiles(rows - i, cols, LONGEST);
+        loads += 2 * across;
+        i += m;
+    }
+    loads
+}
+
 impl Planes<'_> {
     /// Tiles of even lengths: as few as the registers allow.
     #[inline(always)]
     fn tiles<V: Vector, const R: usize, const S: usize>(&mut self, taps: &Taps<R>) -> Option<()> {
         let [rows, cols] = self.extent;
-        let most = most::<V, R>();
-        let across = cols.div_ceil(most);
-        let widest = cols.div_ceil(across.max(1));
         let mut i = 0;
         while i < rows {
-            let fits = |m: &usize| i + m <= rows && m * widest <= most;
-            let m = [4, 2, 1].into_iter().find(fits)?;
+            let (across, m) = even_tiles(rows - i, cols, most::<V, R>());
             let mut j = 0;
             for tile in 0..across {
                 let end = cols * (tile + 1) / across;

@@ -7,6 +7,7 @@ use tfc_formats::op::Pool;
 
 use super::Kernels;
 use super::arch::{Kernel, Vector, load, store};
+use super::planes::Spread;
 use super::team::Team;
 use crate::tensor::{LINE, Layout, Tensor, TensorMut};
 
@@ -185,6 +186,103 @@ impl Kernel for Means<'_, '_> {
             let mut lanes = [0.0; LINE];
             store([sums], &mut lanes)?;
             *self.out.data.get_mut(c * self.out.at.plane)? = (lanes.iter().sum::<f32>() + tail) / n as f32;
+        }
+        Some(())
+    }
+}
+
+/// Maxima of the windows of a grid's planes, which become a grid with the same lanes. What is outside of
+/// a plane is as good as 0.
+pub(crate) struct GridMaxima<'a> {
+    pub(crate) spec: Pool,
+    pub(crate) x: &'a [f32],
+    pub(crate) from: Spread,
+    pub(crate) out: &'a mut [f32],
+    pub(crate) to: Spread,
+    /// Rows and columns of vectors of the output.
+    pub(crate) extent: [usize; 2],
+}
+
+impl GridMaxima<'_> {
+    /// `None` if a length contradicts another.
+    pub(crate) fn run(self, kernels: Kernels, team: Team) -> Option<()> {
+        let Self { spec, x, from, out, to, extent } = self;
+        let channels = out.len() / to.plane;
+        let window = usize::from(spec.kernel[0]) * usize::from(spec.kernel[1]);
+        let parts = team.parts(2 * channels * extent[0] * extent[1] * window);
+        let channel = |part: usize| channels * part / parts;
+        let starts: Vec<usize> = (0..parts).map(|part| channel(part) * to.plane).collect();
+        team.each(out, &starts, |part, out| {
+            let x = x.get(channel(part) * from.plane..)?;
+            kernels.dispatch(GridMaxima { spec, x, from, out, to, extent })
+        })
+    }
+}
+
+impl Kernel for GridMaxima<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Option<()> {
+        let Self { spec, x, from, out, to, extent: [rows, cols] } = self;
+        let ([kh, kw], [sh, sw]) = (spec.kernel.map(usize::from), spec.stride.map(usize::from));
+        let before = usize::from(spec.pad.top) * from.row + usize::from(spec.pad.left) * V::LANES;
+        for (x, out) in x.chunks_exact(from.plane).zip(out.chunks_exact_mut(to.plane)) {
+            for i in 0..rows {
+                let window = x.get((from.first + i * sh * from.row).checked_sub(before)?..)?;
+                let to = out.get_mut(to.first + i * to.row..)?.get_mut(..cols * V::LANES)?;
+                for (j, to) in to.chunks_exact_mut(V::LANES).enumerate() {
+                    let mut most = V::splat(f32::NEG_INFINITY);
+                    for ky in 0..kh {
+                        let row = ky * from.row + j * sw * V::LANES;
+                        for x in window.get(row..row + kw * V::LANES)?.chunks_exact(V::LANES) {
+                            most = load::<V, 1>(x)?[0].max(most);
+                        }
+                    }
+                    store([most], to)?;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Sums of the channels of a grid, each divided by its elements.
+pub(crate) struct GridMeans<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) from: Spread,
+    /// Columns of vectors.
+    pub(crate) cols: usize,
+    /// What of each vector is summed.
+    pub(crate) own: &'a [[u32; LINE]],
+    /// Elements of a channel.
+    pub(crate) elements: usize,
+    /// One a channel.
+    pub(crate) out: &'a mut [f32],
+}
+
+impl GridMeans<'_> {
+    /// `None` if a length contradicts the grid.
+    pub(crate) fn run(self, kernels: Kernels) -> Option<()> {
+        kernels.dispatch(self)
+    }
+}
+
+impl Kernel for GridMeans<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Option<()> {
+        let Self { x, from, cols, own, elements, out } = self;
+        for (x, to) in x.chunks_exact(from.plane).zip(out) {
+            let mut sums = V::splat(0.0);
+            for (i, own) in own.chunks(cols).enumerate() {
+                let row = x.get(from.first + i * from.row..)?;
+                for (vector, own) in row.chunks_exact(V::LANES).zip(own) {
+                    sums = sums.add(load::<V, 1>(vector)?[0].permute(own));
+                }
+            }
+            *to = sums.sum() / elements as f32;
         }
         Some(())
     }

@@ -6,7 +6,7 @@ use tfc_formats::op::{Activation, Conv2d};
 
 use super::plan::Place;
 use super::strips::{At, Columns};
-use crate::kernels::grid::{Grid, Halo};
+use crate::kernels::grid::Grid;
 use crate::kernels::planes::{Blocks, Planes, SLACK, Spread};
 use crate::kernels::team::Team;
 use crate::kernels::{Kernels, Weights};
@@ -41,7 +41,7 @@ fn chunk(channels: usize, window: usize, taps: usize) -> usize {
     /// Elements.
     const CACHE: usize = 9 * 1024;
     /// Taps of a row and chunk, below which loading and storing its sums takes too long.
-    const LEAST: usize = 30;
+    const LEAST: usize = 12;
     let chunks = (channels * window).div_ceil(CACHE).min(taps / LEAST).max(1);
     channels.div_ceil(chunks).max(1)
 }
@@ -61,23 +61,6 @@ impl Source {
             }
         }
     }
-}
-
-/// The halo that a convolution needs around its input's grid, if it can read a grid at all: tiles
-/// `stride` times as large as those of its output.
-pub(super) fn halo(spec: &Conv2d, x: &Grid, out: &Grid) -> Option<[Halo; 2]> {
-    let [stride @ (1 | 2), across] = spec.stride else { return None };
-    let stride = usize::from(stride);
-    if spec.stride != [across; 2] || x.tile != out.tile.map(|n| n * stride) {
-        return None;
-    }
-    let axis = |axis: usize, pad: u16| {
-        let before = usize::from(pad);
-        let reach = usize::from(spec.kernel[axis] - 1) * usize::from(spec.dilation[axis]);
-        let last = (out.tile[axis] - 1) * stride + reach;
-        Halo { before, behind: (last + 1).saturating_sub(before + x.tile[axis]) }
-    };
-    Some([axis(0, spec.pad.top), axis(1, spec.pad.left)])
 }
 
 impl ConvPlan {
@@ -106,7 +89,9 @@ impl ConvPlan {
             rows.push(taps);
         }
         let source = match (x.grid, out.grid) {
-            (Some(grid), Some(out)) => Source::Grid { grid, stride: spec.stride[0].into(), extent: out.tile },
+            (Some(grid), Some(out)) => {
+                Source::Grid { grid, stride: spec.stride[0].into(), extent: out.extent() }
+            }
             _ if x.at.plane > 1 && kh * kw == 1 && spec.stride == [1, 1] && spec.pad.is_zero() => {
                 Source::Planes
             }

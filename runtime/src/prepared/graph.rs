@@ -7,7 +7,7 @@ use tfc_formats::artifact::{MAX_INPUTS, Step, Value};
 use tfc_formats::op::{Conv2d, Dense, Op, Shape};
 
 use super::PrepareError;
-use crate::kernels::grid::Halo;
+use crate::kernels::grid::{Cut, Halo};
 use crate::model::Model;
 use crate::tensor::Layout;
 
@@ -57,8 +57,8 @@ impl<'m> Draft<'m> {
 pub(super) struct Slot {
     pub(super) shape: Shape,
     pub(super) part_of: Option<(usize, usize)>,
-    /// Whether it is a grid, and the halo that is read.
-    pub(super) grid: bool,
+    /// Of a grid, and the halo that is read.
+    pub(super) cut: Option<Cut>,
     pub(super) halo: [Halo; 2],
 }
 
@@ -116,7 +116,7 @@ impl<'m> Graph<'m> {
     }
 
     pub(super) fn slot(&mut self, shape: Shape) -> usize {
-        self.slots.push(Slot { shape, part_of: None, grid: false, halo: Default::default() });
+        self.slots.push(Slot { shape, part_of: None, cut: None, halo: Default::default() });
         self.slots.len() - 1
     }
 

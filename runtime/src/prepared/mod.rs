@@ -17,8 +17,8 @@ use alloc::vec::Vec;
 use crate::error::RunError;
 use crate::input;
 use crate::kernels::Kernels;
-use crate::kernels::grid::GridMeans;
-use crate::kernels::pool::{Fold, Means, Windows};
+use crate::kernels::pool::{Fold, GridMaxima, GridMeans, Means, Windows};
+use crate::kernels::scatter::Scatter;
 use crate::kernels::team::Team;
 use crate::model::{EVERYTHING, Model};
 use crate::ops::{self, Inputs};
@@ -105,6 +105,7 @@ impl<'m> Prepared<'m> {
             .map(|task| match &task.work {
                 Work::Conv(conv) => conv.bytes(),
                 Work::Dense(dense) => dense.bytes(),
+                Work::Scatter(Some(pixels)) | Work::Gather(pixels) => pixels.bytes(),
                 _ => 0,
             })
             .sum()
@@ -230,14 +231,11 @@ fn run_work(
     let x = *inputs.first()?;
     match &task.work {
         Work::Conv(conv) => conv.run((kernels, team), x, inputs.get(1).copied(), out, scratch),
-        Work::Scatter => {
-            task.output.grid?.scatter(x.data, x.at, out.data);
-            Some(())
+        Work::Scatter(Some(pixels)) => pixels.scatter(x.data, out.data),
+        Work::Scatter(None) => {
+            Scatter { x: x.data, at: x.at, grid: task.output.grid?, out: out.data }.run(kernels)
         }
-        Work::Gather => {
-            task.inputs.first()?.grid?.gather(x.data, out.at, out.data);
-            Some(())
-        }
+        Work::Gather(pixels) => pixels.gather(x.data, out.data),
         Work::Dense(dense) => dense.run(prepared.kernels, *inputs.first()?, out),
         Work::Pool(fold, spec, activation) => {
             Windows { fold: *fold, spec: *spec, x, out: &mut out }.run(kernels, team)?;
@@ -249,10 +247,15 @@ fn run_work(
             }
             Some(())
         }
-        Work::GlobalAvgPool => match task.inputs.first()?.grid {
-            Some(grid) => GridMeans { grid, x: x.data, out: out.data }.run(kernels),
-            None => Means { x, out: &mut out }.run(kernels),
-        },
+        Work::GridPool(spec, grid) => {
+            let (from, to, extent) = (task.inputs.first()?.spread(), grid.spread(), grid.extent());
+            GridMaxima { spec: *spec, x: x.data, from, out: out.data, to, extent }.run(kernels, team)
+        }
+        Work::GlobalAvgPool => Means { x, out: &mut out }.run(kernels),
+        Work::GridMeans(grid, own) => {
+            let ([_, cols], elements) = (grid.extent(), x.at.h * x.at.w);
+            GridMeans { x: x.data, from: grid.spread(), cols, own, elements, out: out.data }.run(kernels)
+        }
         Work::Pack => {
             ops::flatten::run(x, &mut out);
             Some(())

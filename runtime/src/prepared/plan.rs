@@ -15,9 +15,10 @@ use crate::kernels::grid::{Grid, HaloCopies};
 use crate::kernels::matvec::Extent;
 use crate::kernels::planes::Spread;
 use crate::kernels::pool::Fold;
+use crate::kernels::scatter::Pixels;
 use crate::kernels::{Kernels, Weights};
 use crate::model::Model;
-use crate::tensor::Layout;
+use crate::tensor::{LINE, Layout};
 
 /// A value in the arena.
 #[derive(Clone, Debug)]
@@ -45,12 +46,16 @@ pub(super) enum Work<'m> {
     Dense(DensePlan<'m>),
     /// A pooling and the activation behind it.
     Pool(Fold, Pool, Option<Activation>),
+    /// A maximum pooling of a grid.
+    GridPool(Pool, Grid),
     /// The mean of each plane.
     GlobalAvgPool,
+    /// The mean of each channel of a grid; which of its lanes count.
+    GridMeans(Grid, Vec<[u32; LINE]>),
     /// Planes become a grid.
-    Scatter,
+    Scatter(Option<Pixels>),
     /// A grid becomes planes.
-    Gather,
+    Gather(Pixels),
     /// Copies the elements in C, H, W order.
     Pack,
     /// A step as it is in the file.
@@ -88,7 +93,6 @@ pub(super) fn plan<'m>(model: &'m Model<'m>, kernels: Kernels) -> Result<Plan<'m
 
 impl<'m> Graph<'m> {
     fn place(self, model: &'m Model<'m>, kernels: Kernels) -> Result<Plan<'m>, PrepareError> {
-        let lanes = kernels.lanes();
         let mut lives: Vec<Option<Life>> = self.slots.iter().map(|_| None).collect();
         let steps = self.drafts.len();
         let uses = self.drafts.iter().enumerate().flat_map(|(at, draft)| {
@@ -96,7 +100,7 @@ impl<'m> Graph<'m> {
         });
         for (at, slot) in [(0, INPUT)].into_iter().chain(uses).chain([(steps + 1, self.output)]) {
             let (root, _) = self.root(slot);
-            let (planes, grid) = self.layout(root, lanes).ok_or(PrepareError::TooLarge)?;
+            let (planes, grid) = self.layout(root).ok_or(PrepareError::TooLarge)?;
             let len = grid.map_or(planes.len(), |grid| grid.len());
             let life = lives[root].get_or_insert(Life { len, first: at, last: at });
             life.first = life.first.min(at);
@@ -105,7 +109,7 @@ impl<'m> Graph<'m> {
         let (offsets, values_len) = place(&lives).ok_or(PrepareError::TooLarge)?;
         let place_of = |slot: usize| -> Option<Place> {
             let (root, channels) = self.root(slot);
-            let (at, grid) = self.layout(slot, lanes)?;
+            let (at, grid) = self.layout(slot)?;
             let place = Place { range: 0..0, at, grid };
             let plane = place.spread().plane;
             let start = offsets[root].checked_add(channels.checked_mul(plane)?)?;
@@ -122,8 +126,16 @@ impl<'m> Graph<'m> {
             let output = place_of(draft.output).ok_or(PrepareError::TooLarge)?;
             let work = match &draft.action {
                 Action::Pack => Work::Pack,
-                Action::Scatter => Work::Scatter,
-                Action::Gather => Work::Gather,
+                Action::Scatter => {
+                    let grid = output.grid.as_ref().ok_or(corrupt)?;
+                    let apart = Pixels::are_apart(grid, kernels.lanes());
+                    let pixels = || Pixels::new(output.at, grid).ok_or(PrepareError::TooLarge);
+                    Work::Scatter(if apart { Some(pixels()?) } else { None })
+                }
+                Action::Gather => {
+                    let grid = inputs.first().and_then(|x| x.grid.as_ref()).ok_or(corrupt)?;
+                    Work::Gather(Pixels::new(output.at, grid).ok_or(PrepareError::TooLarge)?)
+                }
                 Action::Step(step) => {
                     let x: &Place = inputs.first().ok_or(corrupt)?;
                     let dense = self.dense(index).and_then(|transposed| {
@@ -141,11 +153,15 @@ impl<'m> Graph<'m> {
                             scratch_len = scratch_len.max(conv.scratch_len());
                             Work::Conv(conv)
                         }
-                        (None, Op::MaxPool(spec) | Op::AvgPool(spec)) => {
-                            let fold = if matches!(step.op, Op::MaxPool(_)) { Fold::Max } else { Fold::Sum };
-                            Work::Pool(fold, spec, step.activation)
-                        }
-                        (None, Op::GlobalAvgPool) if step.activation.is_none() => Work::GlobalAvgPool,
+                        (None, Op::MaxPool(spec)) => match output.grid {
+                            Some(grid) => Work::GridPool(spec, grid),
+                            None => Work::Pool(Fold::Max, spec, step.activation),
+                        },
+                        (None, Op::AvgPool(spec)) => Work::Pool(Fold::Sum, spec, step.activation),
+                        (None, Op::GlobalAvgPool) if step.activation.is_none() => match x.grid {
+                            Some(grid) => Work::GridMeans(grid, grid.own()),
+                            None => Work::GlobalAvgPool,
+                        },
                         (None, _) => Work::Step((**step).clone()),
                     }
                 }

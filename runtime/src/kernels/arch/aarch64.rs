@@ -3,8 +3,8 @@
 
 use core::arch::aarch64::*;
 
-use super::Vector;
 pub(in crate::kernels) use super::single::Isa;
+use super::{LONGEST, Vector};
 
 pub(super) const NAME: &str = "neon";
 pub(super) type Only = float32x4_t;
@@ -78,6 +78,23 @@ impl Vector for float32x4_t {
     fn and(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(self), vreinterpretq_u32_f32(b))) }
+    }
+
+    #[inline(always)]
+    fn transpose(square: &mut [Self; LONGEST]) {
+        let [a, b, c, d, ..] = *square;
+        // SAFETY: as above.
+        unsafe {
+            let pair = |x, y| (vreinterpretq_f64_f32(x), vreinterpretq_f64_f32(y));
+            // Of rows 0 and 1, and of rows 2 and 3, columns 0 and 2, and columns 1 and 3.
+            let (even, other) = (vtrn1q_f32(a, b), vtrn1q_f32(c, d));
+            let (odd, last) = (vtrn2q_f32(a, b), vtrn2q_f32(c, d));
+            let ((even, other), (odd, last)) = (pair(even, other), pair(odd, last));
+            square[0] = vreinterpretq_f32_f64(vtrn1q_f64(even, other));
+            square[1] = vreinterpretq_f32_f64(vtrn1q_f64(odd, last));
+            square[2] = vreinterpretq_f32_f64(vtrn2q_f64(even, other));
+            square[3] = vreinterpretq_f32_f64(vtrn2q_f64(odd, last));
+        }
     }
 
     #[inline(always)]

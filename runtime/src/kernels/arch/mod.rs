@@ -42,7 +42,7 @@ pub(super) use slices::Slices;
 pub(super) use thumb1::Thumb1 as Native;
 #[cfg(feature = "alloc")]
 pub(super) use tile::{Tap, Taps, load, load_rows, permute_each, store, store_rows};
-pub(super) use vector::{Portable, Vector};
+pub(super) use vector::{LONGEST, Portable, Vector};
 
 /// A loop that is compiled for each instruction set.
 pub(super) trait Kernel {

@@ -6,7 +6,7 @@ use half::f16;
 use crate::kernels::weights::Value;
 
 /// Lanes of the longest vector.
-const LONGEST: usize = 16;
+pub(in crate::kernels) const LONGEST: usize = 16;
 
 /// A register of f32.
 ///
@@ -60,6 +60,9 @@ pub(in crate::kernels) trait Vector: Copy {
 
     /// The bits that both have.
     fn and(self, b: Self) -> Self;
+
+    /// Transposes the first `LANES` of these vectors as the rows of a square.
+    fn transpose(square: &mut [Self; LONGEST]);
 
     /// `b` where it is larger than `self` or not a number.
     fn max(self, b: Self) -> Self;
@@ -186,6 +189,14 @@ impl Vector for Portable {
     #[inline(always)]
     fn and(self, b: Self) -> Self {
         core::array::from_fn(|i| f32::from_bits(self[i].to_bits() & b[i].to_bits()))
+    }
+
+    #[inline(always)]
+    fn transpose(square: &mut [Self; LONGEST]) {
+        let rows = *square;
+        for (i, row) in square.iter_mut().enumerate().take(Self::LANES) {
+            *row = core::array::from_fn(|j| rows[j][i]);
+        }
     }
 
     #[inline(always)]

@@ -3,8 +3,8 @@
 
 use core::arch::wasm32::*;
 
-use super::Vector;
 pub(in crate::kernels) use super::single::Isa;
+use super::{LONGEST, Vector};
 
 pub(super) const NAME: &str = "simd128";
 pub(super) type Only = v128;
@@ -68,6 +68,17 @@ impl Vector for v128 {
     #[inline(always)]
     fn and(self, b: Self) -> Self {
         v128_and(self, b)
+    }
+
+    #[inline(always)]
+    fn transpose(square: &mut [Self; LONGEST]) {
+        let [a, b, c, d, ..] = *square;
+        let (low, high) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+        let (other, last) = (i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+        square[0] = i64x2_shuffle::<0, 2>(low, other);
+        square[1] = i64x2_shuffle::<1, 3>(low, other);
+        square[2] = i64x2_shuffle::<0, 2>(high, last);
+        square[3] = i64x2_shuffle::<1, 3>(high, last);
     }
 
     #[inline(always)]

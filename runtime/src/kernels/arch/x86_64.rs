@@ -5,7 +5,7 @@ use core::arch::x86_64::*;
 
 use half::f16;
 
-use super::{Kernel, Vector};
+use super::{Kernel, LONGEST, Vector};
 
 /// An instruction set that this processor has: only [`available`](Self::available) makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,9 +166,77 @@ fn halves_avx512(a: __m512, b: __m512) -> __m512 {
     _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b)
 }
 
+/// Each half line of four rows by their columns: of rows `4 g..4 g + 4`, vector `4 g + c` of the result
+/// has columns `c`, `4 + c`, ...
+macro_rules! transpose_fours {
+    ($rows:expr, $n:literal, $unpacklo:ident, $unpackhi:ident, $unpacklo_pd:ident, $unpackhi_pd:ident, $pd:ident, $ps:ident) => {{
+        let rows = $rows;
+        let mut fours = rows;
+        let mut g = 0;
+        while g < $n {
+            let (a, b) = ($pd($unpacklo(rows[g], rows[g + 1])), $pd($unpackhi(rows[g], rows[g + 1])));
+            let (c, d) = ($pd($unpacklo(rows[g + 2], rows[g + 3])), $pd($unpackhi(rows[g + 2], rows[g + 3])));
+            (fours[g], fours[g + 1]) = ($ps($unpacklo_pd(a, c)), $ps($unpackhi_pd(a, c)));
+            (fours[g + 2], fours[g + 3]) = ($ps($unpacklo_pd(b, d)), $ps($unpackhi_pd(b, d)));
+            g += 4;
+        }
+        fours
+    }};
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose_avx2(square: &mut [__m256; LONGEST]) {
+    let fours = transpose_fours!(
+        *square,
+        8,
+        _mm256_unpacklo_ps,
+        _mm256_unpackhi_ps,
+        _mm256_unpacklo_pd,
+        _mm256_unpackhi_pd,
+        _mm256_castps_pd,
+        _mm256_castpd_ps
+    );
+    for c in 0..4 {
+        square[c] = _mm256_permute2f128_ps::<0x20>(fours[c], fours[4 + c]);
+        square[4 + c] = _mm256_permute2f128_ps::<0x31>(fours[c], fours[4 + c]);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose_avx512(square: &mut [__m512; LONGEST]) {
+    /// The first and third quarter of both, and the second and fourth.
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    let fours = transpose_fours!(
+        *square,
+        16,
+        _mm512_unpacklo_ps,
+        _mm512_unpackhi_ps,
+        _mm512_unpacklo_pd,
+        _mm512_unpackhi_pd,
+        _mm512_castps_pd,
+        _mm512_castpd_ps
+    );
+    for c in 0..4 {
+        let (top, bottom) = ([fours[c], fours[4 + c]], [fours[8 + c], fours[12 + c]]);
+        let even = [
+            _mm512_shuffle_f32x4::<EVEN>(top[0], top[1]),
+            _mm512_shuffle_f32x4::<EVEN>(bottom[0], bottom[1]),
+        ];
+        let odd =
+            [_mm512_shuffle_f32x4::<ODD>(top[0], top[1]), _mm512_shuffle_f32x4::<ODD>(bottom[0], bottom[1])];
+        square[c] = _mm512_shuffle_f32x4::<EVEN>(even[0], even[1]);
+        square[4 + c] = _mm512_shuffle_f32x4::<EVEN>(odd[0], odd[1]);
+        square[8 + c] = _mm512_shuffle_f32x4::<ODD>(even[0], even[1]);
+        square[12 + c] = _mm512_shuffle_f32x4::<ODD>(odd[0], odd[1]);
+    }
+}
+
 /// The functions of a vector by the intrinsics of its type.
 macro_rules! vector {
-    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $permute:ident, $evens:ident, $halves:ident, $max:ident, $min:ident, $table:literal, $pick:ident, $load_f16:ident, $sum:ident) => {
+    ($vector:ty, $lanes:literal, $registers:literal, $set1:ident, $loadu:ident, $storeu:ident, $fmadd:ident, $add:ident, $and:ident, $permute:ident, $evens:ident, $halves:ident, $max:ident, $min:ident, $table:literal, $pick:ident, $load_f16:ident, $sum:ident, $transpose:ident) => {
         impl Vector for $vector {
             const LANES: usize = $lanes;
             const REGISTERS: usize = $registers;
@@ -234,6 +302,12 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            fn transpose(square: &mut [Self; LONGEST]) {
+                // SAFETY: as above.
+                unsafe { $transpose(square) }
+            }
+
+            #[inline(always)]
             fn max(self, b: Self) -> Self {
                 // SAFETY: as above. The second operand is the result where either is no number.
                 unsafe { $max(self, b) }
@@ -288,7 +362,8 @@ vector!(
     16,
     pick_avx2,
     load_f16_avx2,
-    sum_avx2
+    sum_avx2,
+    transpose_avx2
 );
 vector!(
     __m512,
@@ -308,5 +383,6 @@ vector!(
     32,
     pick_avx512,
     load_f16_avx512,
-    sum_avx512
+    sum_avx512,
+    transpose_avx512
 );
