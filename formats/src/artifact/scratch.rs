@@ -8,9 +8,9 @@ use crate::op::Op;
 /// fit 32 bits.
 ///
 /// A convolution decodes one block of its matrix at a time: of each entry its offset into the
-/// input (u32) and its values (f32), one for each row of the block; on i8 the offset alone
-/// `longest_row` is the largest number of stored entries in a block (for a dense matrix, of blocks
-/// of one row: its columns), and two words more. Other ops need none.
+/// input (u32) and its values (f32), one for each row of the block; on i8 one word, and two words
+/// more behind all of them. `longest_row` is the largest number of stored entries in a block (for a dense matrix, of blocks
+/// of one row: its columns). Other ops need none.
 pub fn scratch_len(op: &Op, element: Element, longest_row: u32, block: u8) -> Option<u32> {
     let (entry, more) = match element {
         Element::F32 => (4 * (1 + u32::from(block)), 0),
