@@ -8,11 +8,17 @@
 #[repr(C, align(16))]
 pub struct Aligned<T: ?Sized>(pub T);
 
-/// Bytes on the heap, aligned to 16 wherever `u128` is, and to 8 elsewhere.
+/// What [`AlignedBytes`] allocates: `u128` is aligned to 8 on some targets of 32 bits.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C, align(16))]
+struct Block([u8; 16]);
+
+/// Bytes on the heap, aligned to 16.
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, Default)]
 pub struct AlignedBytes {
-    words: std::vec::Vec<u128>,
+    blocks: std::vec::Vec<Block>,
     len: usize,
 }
 
@@ -20,7 +26,7 @@ pub struct AlignedBytes {
 impl AlignedBytes {
     /// As many zeros.
     pub fn zeroed(len: usize) -> Self {
-        Self { words: std::vec![0; len.div_ceil(size_of::<u128>())], len }
+        Self { blocks: std::vec![Block([0; 16]); len.div_ceil(size_of::<Block>())], len }
     }
 }
 
@@ -38,13 +44,13 @@ impl core::ops::Deref for AlignedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len]
+        &bytemuck::cast_slice(&self.blocks)[..self.len]
     }
 }
 
 #[cfg(feature = "std")]
 impl core::ops::DerefMut for AlignedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.len]
     }
 }

@@ -185,10 +185,10 @@ pub(super) unsafe fn sum_each<B: Bytes, const S: usize, const N: usize>(
         // In registers.
         let mut sums = [bias; N];
         for (offset, weight) in entries.iter() {
-            for i in 0..N {
+            for (i, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: so many elements are behind the offset.
                 let x = unsafe { *x.get_unchecked(offset + (t * N + i) * S) };
-                sums[i] = sums[i].wrapping_add(weight.wrapping_mul(x.into()));
+                *sum = sum.wrapping_add(weight.wrapping_mul(x.into()));
             }
         }
         *tile = sums;
